@@ -1,4 +1,4 @@
-"""The end of a run that found something: what goes wrong there is kept beside what was found, and loses nothing."""
+"""The end of an experiment: what goes wrong there is kept beside the findings, and loses nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Ending:
-    """What went wrong while a run ended. As a context manager, it makes Ctrl-C end only the part within `going_on`.
+    """What went wrong while an experiment ended. As a context manager, it makes Ctrl-C end only a part in `going_on`.
 
     Attributes:
         problems: a sentence for each.
@@ -39,14 +39,14 @@ class Ending:
             signal.signal(number, handler)
 
     def _hear(self, _number: int, _frame: object) -> None:
-        # Once for each thing that is done: a second signal right behind it must not hit what keeps the first.
+        # One interrupt each: a second signal right behind the first must not hit the code that saves the findings.
         if self._listens:
             self._listens = False
             raise KeyboardInterrupt
 
     @contextlib.contextmanager
     def going_on(self, what: str) -> Iterator[None]:
-        """Do something that may fail or be interrupted, and go on; `what` begins the sentence that says so."""
+        """Run something that may fail or be interrupted, and go on; `what` begins the sentence that reports it."""
         try:
             try:
                 self._listens = True
@@ -61,7 +61,7 @@ class Ending:
 
 
 def sentence_of(error: Exception) -> str:
-    """What an exception says to a person."""
+    """An exception as text for a person."""
     return error.sentence if isinstance(error, LabctlError) else f"{type(error).__name__}: {error}."
 
 

@@ -1,4 +1,4 @@
-"""What experiments are made with, beside what faults are: reads, writes, logs and the time."""
+"""The handles that experiments need beyond those of faults: reads, writes, logs and the time."""
 
 from __future__ import annotations
 

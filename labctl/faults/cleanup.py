@@ -1,4 +1,4 @@
-"""Take faults out of a server's network namespace, and read what the namespace had and has: for a helper's shell."""
+"""Remove faults from a server's network namespace, and report what it had and has: a script for a helper's shell."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ echo -- && nft list tables && { [ -n "$other" ] || tc qdisc show dev eth0; }
 
 @dataclass(frozen=True)
 class Cleaned:
-    """What a server's network had, and what of that is left.
+    """What a server's network had, and what is left of it.
 
     Attributes:
-        had: the faults that were meant and there.
+        had: the faults to lift that were there.
         left: those of them whose rules are still there.
-        delayed: whether a delay that was meant is still there.
+        delayed: whether a delay to lift is still there.
     """
 
     had: frozenset[str]
@@ -48,7 +48,7 @@ def words(fault: str | None) -> list[str]:
 
 
 def read(said: str, fault: str | None) -> Cleaned:
-    """What that command printed."""
+    """Parse the output of that command."""
     before, _, after = said.partition("\n--\n")
     had = nftables.faults_in(before)
     if fault is not None:

@@ -1,4 +1,4 @@
-"""What a lab is able to do just now: whether somebody leads, whether writes are committed, what may still be lost."""
+"""What a lab can do just now: whether it has a leader, whether writes are committed, what may still be lost."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ LEASE_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Condition:
-    """What the servers' answers and the faults that are known come to.
+    """What follows from the servers' answers and the known faults.
 
     Attributes:
         ready: whether every server names the same leader, which can lead, and all are voters.
         problem: why it is not ready; None where it is.
-        leader: who says that it leads and has the newest term; None where nobody does.
-        writes: whether writes are committed; None where the leader may lead no longer without knowing.
+        leader: who claims to lead and has the newest term; None where no server does.
+        writes: whether writes are committed; None where the leader may have lost its lead without knowing.
         voters: how many servers vote; 0 where no server says.
         quorum: how many of them are needed; 0 where no server says.
         answering: how many of them answer.
@@ -58,7 +58,7 @@ class _Judgement:
         self.leader = now.leader
         self.voters = len(now.voters)
         self.quorum = self.voters // 2 + 1 if self.voters else 0
-        # The voters that answer, in the order of the servers; a server without a vote decides nothing.
+        # The voters that answer, in the order of the servers; a server without a vote does not count.
         self.here = [view for view in now.views if not view.problem and view.address in now.voters]
         self.groups = reaching([view.name for view in self.here], faults)
         self.cuts = [words for words in faults if len(reaching([seen_by.name for seen_by in now.views], [words])) > 1]
@@ -110,7 +110,7 @@ class _Judgement:
         return next((group for group in self.groups if name in group), [name])
 
     def _doubt(self, leader: View) -> str:
-        """Why a leader may lead no longer and not know yet; "" where nothing speaks against it."""
+        """Why a leader may have lost its lead without knowing yet; "" where nothing speaks against it."""
         lease = LEASE_SECONDS * self.lab.raft_multiplier
         group = self._group_of(leader.name)
         others = [view for view in self.here if view is not leader]
@@ -185,7 +185,7 @@ def _are(things: Sequence[object]) -> str:
 
 
 def _their_words(leader: View, others: Sequence[View]) -> str:
-    """What the others say of a leader that may be none, each for itself."""
+    """What the others report of a leader that may be none, each for itself."""
     return f"{'; '.join(_its_word(leader, view) for view in others)}." if others else ""
 
 

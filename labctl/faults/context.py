@@ -1,4 +1,4 @@
-"""The state of a lab before a fault, and what all verbs say and log about it."""
+"""A lab before a fault, and what every verb prints and logs about it."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
 SHORTEST_SECONDS = 1.0
 LONGEST_SECONDS = 86_400.0
-# To break something takes no longer.
+# No fault takes longer to apply.
 HELD_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
 class FaultRequest:
-    """What a fault is asked for.
+    """A request for a fault.
 
     Attributes:
         lab: its name, or None for the only one there is.
         owner: who asks.
         seconds: the lease, or None for the default.
-        dry_run: only say what would happen.
-        keep: raises LabctlError where the lab is somebody else's to change now; to be asked before something is broken.
+        dry_run: only print what would happen.
+        keep: raises LabctlError where somebody else has the lab by now; called before each change.
     """
 
     lab: str | None
@@ -51,10 +51,10 @@ class Scene:
     """A lab, and its cluster, as they are when a fault is planned.
 
     Attributes:
-        lab: what Docker tells of it.
-        cluster: what its servers tell of it.
+        lab: as Docker describes it.
+        cluster: as its servers describe it.
         cuts: the faults of its network that it has already, in words; None where Docker does not say.
-        tools: with which it was looked at.
+        tools: how it was looked at.
     """
 
     lab: Lab
@@ -79,14 +79,14 @@ def look(asked: FaultRequest, tools: Tools) -> Scene:
 
 
 def _cuts(lab: Lab, tools: Tools) -> tuple[str, ...] | None:
-    # They are for the forecast alone; what is to be broken must not fail for it.
+    # They are for the forecast only; the fault must not fail because of them.
     with contextlib.suppress(LabctlError):
         return tuple(fault.words for fault in tools.active(tools.connect(), lab))
     return None
 
 
 def cluster_of(now: Status) -> targets.Cluster:
-    """A lab's cluster. Its servers say who votes; in a lab that was never joined, all of them will."""
+    """A lab's cluster. Its servers report who votes; in a lab that was never joined, all of them will."""
     lab, voters = now.lab, now.voters
     return targets.Cluster(
         lab.name,
@@ -103,8 +103,8 @@ def cluster_of(now: Status) -> targets.Cluster:
 def in_turn(asked: FaultRequest, verb: str, steps: Steps) -> Iterator[FaultRequest]:
     """Lock the lab while a fault is applied: nobody changes it between the look and the fault.
 
-    Only for what breaks. Whoever has the lab may wait for just the server that is to come back, so nothing that mends
-    waits for them. Yields the request for the locked lab. Raises LabctlError.
+    Only for faults that break something. The holder of a lab may wait for the very server that is to come back, so
+    nothing that heals waits for the lock. Yields the request for the locked lab. Raises LabctlError.
     """
     if asked.dry_run:
         yield asked
@@ -123,7 +123,7 @@ def own_lab(asked: FaultRequest, tools: Tools) -> Lab:
 
 
 def note(lab: Lab, names: Sequence[str], line: str, tools: Tools) -> None:
-    """Write a line into the logs of those servers that run: there it stands beside what Raft made of it."""
+    """Write a line into the logs of the running servers, where it stands beside Raft's own lines."""
     tools.note([server for server in lab.running if server.name in names], line)
 
 
@@ -136,7 +136,7 @@ def fault_result(  # noqa: PLR0913 - the JSON shape
     *,
     forecast: Forecast | None = None,
 ) -> FaultResult:
-    """What came of a fault; `fault` is "" where it has no name, `seconds` is None where nothing ends it."""
+    """The outcome of a fault; `fault` is "" where it has no name, `seconds` is None where nothing ends it."""
     return FaultResult(
         scene.lab.name,
         changed=True,

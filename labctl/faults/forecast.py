@@ -1,4 +1,4 @@
-"""The consequences of a fault, shown before it acts: who is left, whether somebody leads, how long nobody does."""
+"""The consequences of a fault, shown before it acts: who is left, whether there is a leader, how long there is none."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 Lead = Literal["stays", "at risk", "lost", "none"]
 
 _AFTERWARDS = ("isolate", "partition", "one-way", "pause")
-"""What leaves a follower alone that runs on, or will: it stands in ever newer terms, where nobody asks beforehand."""
+"""Faults that leave a follower running alone: without pre-vote, it starts elections in ever higher terms."""
 _ROOM_FOR_HEARTBEATS = 64
-"""Heartbeats of a lab that idles take a few kilobytes in a second."""
+"""Heartbeats of an idle lab take a few kilobytes a second."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class Forecast:
         together: how many voters reach each other then, at most.
         voters: how many servers vote.
         quorum: how many of them are needed.
-        leader: what becomes of the leader; `none` where nobody leads now.
-        leaderless: how long nobody leads then, usually: from and to, in seconds; None where it does not come to that,
-            or where nobody can be elected.
-        writes: whether writes are committed while the fault lasts, as soon as there is a leader; None at a risk.
+        leader: what happens to the leader; `none` where there is none now.
+        leaderless: how long there is usually no leader: from and to, in seconds; None where there is always one,
+            or where none can be elected.
+        writes: whether writes are committed while the fault lasts, once there is a leader; None at a risk.
         sentence: all this for a person.
     """
 
@@ -50,14 +50,14 @@ class Forecast:
 
     @property
     def result(self) -> ForecastResult:
-        """What `--json` has of it."""
+        """What `--json` shows of it."""
         return ForecastResult(
             self.together, self.voters, self.quorum, self.leader, self.leaderless, self.writes, self.sentence
         )
 
 
 class Outlook:
-    """What may follow in a lab as it is now.
+    """The possible consequences in a lab as it is now.
 
     Args:
         scene: the lab.
@@ -100,7 +100,7 @@ class Outlook:
         return self._forecast(count, "lost", wait, True, sentence + gives_up)
 
     def of_return(self, names: Sequence[str]) -> Forecast:
-        """These come back."""
+        """These servers come back."""
         cluster = self._cluster
         largest = self._largest([[*cluster.running, *names]])
         count, only_one = len(largest), len(names) == 1
@@ -118,14 +118,14 @@ class Outlook:
         return self._forecast(count, "stays", None, True, sentence)
 
     def of_loss(self, names: Sequence[str], percent: float) -> Forecast:
-        """So many of a hundred packets from and to these servers are lost."""
+        """This many of a hundred packets from and to these servers are lost."""
         if percent >= 100:  # noqa: PLR2004 - percent
             rest = [name for name in self._cluster.running if name not in names]
             return self.of_groups([rest, *([name] for name in names)], cut=True)
         return self._of_weakness(names, f"losing {percent:g} % of the packets", "loses some of what it is sent")
 
     def of_rate(self, names: Sequence[str], kilobytes: int) -> Forecast:
-        """How much gets through in a second."""
+        """This much gets through in a second."""
         if kilobytes >= _ROOM_FOR_HEARTBEATS:
             return self._slower(f"large writes take longer where {listed(names)} must have them")
         return self._of_weakness(names, f"only {kilobytes} kB in a second", "gets some of what it is sent late")
@@ -137,7 +137,7 @@ class Outlook:
         return self._of_weakness(names, f"a delay of {milliseconds} ms", "answers late")
 
     def of_one_way(self, senders: Collection[str], receivers: Collection[str]) -> Forecast:
-        """What some send to others is dropped. No answer comes through either, so no connection goes on."""
+        """What some send to others is dropped. No answer gets through either, so no connection survives."""
         leader, cluster = self._leader, self._cluster
         running = self._largest([cluster.running])
         count = len(running)
@@ -175,9 +175,9 @@ class Outlook:
             )
             return self._forecast(count, "stays", None, True, sentence)
         wait = self._wait(count - 1) if count - 1 >= cluster.quorum else None
-        whom = "it" if list(names) == [leader] else leader
+        loser = "it" if list(names) == [leader] else leader
         then = f": then {_nobody_for(wait)}" if wait else ""
-        sentence = f"{together}, but {doing} at {listed(names)} may cost {whom} its lead{then}"
+        sentence = f"{together}, but {doing} at {listed(names)} may cost {loser} its lead{then}"
         return self._forecast(count, "at risk", wait, None, sentence)
 
     def _slower(self, how: str) -> Forecast:
@@ -196,7 +196,7 @@ class Outlook:
         self, together: int, leader: Lead, leaderless: tuple[int, int] | None, writes: bool | None, sentence: str
     ) -> Forecast:
         if self._cuts is None:
-            sentence += ". What else is broken could not be asked"
+            sentence += ". Docker did not say which other faults there are"
         cluster = self._cluster
         return Forecast(together, cluster.size, cluster.quorum, leader, leaderless, writes, sentence)
 
@@ -217,7 +217,7 @@ class Outlook:
         return f"; {leader} gives up when its lease of {self._timers.lease:g} s is over" if leader else ""
 
     def _afterwards(self, with_leader: Collection[str], *, may: bool = False) -> str:
-        """What a follower that was left alone does when it is back: its newer term ends the leadership."""
+        """What an isolated follower does when it is back: its higher term ends the leadership."""
         alone = [name for name in self._cluster.running if name not in with_leader and name != self._leader]
         short = self._seconds is not None and self._seconds < self._timers.heartbeat
         if self._pre_vote or not alone or short or not (may or self._verb in _AFTERWARDS):

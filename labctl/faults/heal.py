@@ -1,4 +1,4 @@
-"""Mend what was broken, and list what is."""
+"""Heal faults, and list them."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 
 
 def heal(fault: str | None, asked: FaultRequest, steps: Steps, tools: Tools = TOOLS) -> HealResult:
-    """Lift one fault, or all. Raises LabctlError, also where there is no fault of that name or a rule does not go away.
+    """Lift one fault, or all. Raises LabctlError, also where there is no such fault or a rule cannot be removed.
 
-    Servers run again, also those that stopped by themselves where all is meant; rules are taken away, and each
-    server's network is looked at.
+    Servers run again, and if all faults are meant also those that stopped by themselves; rules are removed, and each
+    server's network is checked.
     """
     if fault is not None and not nftables.is_id(fault):
         raise LabctlError(f"There is no fault {fault!a}: `labctl fault ls` lists those that there are.", ExitCode.USAGE)
     lab = own_lab(asked, tools)
     steps.begin("heal")
-    # First: a kernel whose rules cannot be read must not keep servers down.
+    # First: unreadable rules in a kernel must not keep servers down.
     away: list[Server] = []
     unknown: LabctlError | None = None
     try:
         away = processes.taken_away(lab, fault, tools)
     except LabctlError as error:
-        unknown = error  # it may be one of the network
+        unknown = error  # it may be a fault of the network
     healed = processes.bring_back(away, tools=tools)
     lifted = set() if fault in healed else _lift(lab, fault, tools)
     if fault is not None and not healed | lifted:
@@ -51,7 +51,7 @@ def heal(fault: str | None, asked: FaultRequest, steps: Steps, tools: Tools = TO
 def _lift(lab: Lab, fault: str | None, tools: Tools) -> set[str]:
     """Take rules away. Returns the faults whose rules they were."""
     known = {active_fault.id for active_fault in tools.active(tools.connect(), lab)}
-    # Looked up again: some servers may run only since now.
+    # Looked up again: some servers may have started only now.
     by_server = tools.lift(tools.choose_lab(tools.connect(), lab.name, ""), fault)
     lifted = (known if fault is None else known & {fault}) | {
         fault_id for had in by_server.values() for fault_id in had

@@ -38,9 +38,9 @@ def transfer(target: str, asked: FaultRequest, steps: Steps, tools: Tools = TOOL
         raise LabctlError(f"The lab {lab.name} has no leader now: nobody can hand leadership over.")
     heir = _heir(target, scene.cluster)
     words = f"transfer-leader {heir}".rstrip()
-    whom = heir or "whom it chooses"
+    successor = heir or "a server of its choice"
     if asked.dry_run:
-        steps.note(f"{words}: {leader} would hand its leadership over to {whom}.")
+        steps.note(f"{words}: {leader} would hand its leadership over to {successor}.")
         return fault_result(scene, "", words, [leader], None)
     identity = next((view.node_id for view in tools.ask(lab).views if view.name == heir), None)
     asked.keep()
@@ -53,7 +53,7 @@ def transfer(target: str, asked: FaultRequest, steps: Steps, tools: Tools = TOOL
         with contextlib.suppress(LabctlError):
             note(lab, [leader], log_notes.failed(host.now(), fault, [leader]), tools)
         raise
-    steps.done(f"{leader} hands its leadership over to {whom}.")
+    steps.done(f"{leader} hands its leadership over to {successor}.")
     return fault_result(scene, "", words, [leader], None)
 
 

@@ -83,7 +83,7 @@ class Proof:
         reasons += [f"{server} does not run, so nothing was tried at it" for server in self.place.down if self.controls]
         unread = [attempt.what.where for attempt in self.tries if attempt.outcome is Outcome.UNKNOWN]
         if unread:
-            reasons.append(f"{len(unread)} of the connections told nothing, such as the one to {unread[0]}")
+            reasons.append(f"{len(unread)} of the connections proved nothing, such as the one to {unread[0]}")
         passing = [attempt.what for attempt in self.tries if attempt.outcome is Outcome.MOMENTARY]
         if passing:
             reasons.append(
@@ -92,7 +92,7 @@ class Proof:
                 "made or removed, so verify again when nobody does"
             )
         reasons += [
-            f"the join of {join.what.server} to {join.what.lab} told nothing: {join.said}"
+            f"the join of {join.what.server} to {join.what.lab} proved nothing: {join.said}"
             for join in self.joins
             if join.outcome is Outcome.UNKNOWN
         ]

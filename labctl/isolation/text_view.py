@@ -181,7 +181,7 @@ def _summary(report: Report) -> list[str]:
     tried = f"{counted(tries, 'connection')} and {counted(joins, 'join')} from {labs} in {report.seconds:.0f} s"
     said = {
         Verdict.APART: f"Nothing crossed: {tried}, and none succeeded, while every control did.",
-        Verdict.UNKNOWN: f"Not all is proven: {tried}, and none succeeded. What that leaves open is said above.",
+        Verdict.UNKNOWN: f"Not all is proven: {tried}, and none succeeded. The reasons stand above.",
         Verdict.CROSSED: f"Something crossed, and is named above: {tried}.",
     }
     failing = len(report.failing)

@@ -1,4 +1,4 @@
-"""Hold a lab for a whole command: what the command decides by is so until the lab is what was announced."""
+"""Hold a lab for a whole command, so that what the command announced stays true until it is done."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KEEP_SECONDS = 1.0
 """How often a command that waits for a run checks whether the lab is still locked."""
 
 QUICK_SECONDS = 1.0
-"""How long the engine may take to say so: a deadline runs, and the work has an eye of its own on the engine."""
+"""How long the engine may take to confirm the lock: a deadline runs, and the work itself watches the engine."""
 
 
 class Held:
@@ -38,7 +38,7 @@ class Held:
         self._kept = time.monotonic()
 
     def keep(self, seconds: float | None = None) -> None:
-        """Check that the lock is still held. Raises LabctlError, refused where somebody else holds it now.
+        """Check that the lock is still held. Raises LabctlError, refused where somebody else holds the lab now.
 
         `seconds` is how long the engine may take to say so; None leaves it all its time.
         """
@@ -47,7 +47,7 @@ class Held:
         self._kept = time.monotonic()
 
     def keep_meanwhile(self) -> None:
-        """The same now and then, beside work that has an eye of its own on the engine."""
+        """Check the lock now and then, beside work that itself watches the engine."""
         if time.monotonic() - self._kept < self._keep_seconds:
             return
         try:
@@ -72,19 +72,19 @@ def held(  # noqa: PLR0913 - where, what, for whom, and for how long
     keep_seconds: float = KEEP_SECONDS,
     allowance: Allowance | None = None,
 ) -> Iterator[Held]:
-    """Lock a lab for a command, against everybody who uses its Docker host. After a second, it says who it waits for.
+    """Lock a lab for a command, against everybody who uses its Docker host. After a second, it names the holder.
 
     Args:
-        place: where its engine is met.
+        place: where its engine is reached.
         lab: its name.
         owner: who asks.
-        command: what is done, in words, for those who wait for it.
-        steps: where it is told.
-        seconds: how long the command may take at most; from elsewhere, nobody can see whether it was killed.
-        patience: how long to wait for it.
+        command: what the command does, in words, for others who wait for it.
+        steps: where the wait is reported.
+        seconds: how long the command may take at most; other machines cannot see whether it was killed.
+        patience: how long to wait for the lock.
         must_write: whether it needs space on the Docker host.
-        keep_seconds: how often `keep_meanwhile` looks.
-        allowance: what all questions of the command may take together.
+        keep_seconds: how often `keep_meanwhile` checks the lock.
+        allowance: the time for all the command's requests together.
 
     Raises LabctlError, refused where somebody else holds it for too long.
     """

@@ -1,4 +1,4 @@
-"""What `labctl up` is asked to do, and what that changes in an existing lab. Pure."""
+"""The lab that `labctl up` is asked for, and how that differs from an existing one. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ IMAGE_SOURCES = ("auto", "registry", "release", "binary", "debian")
 
 @dataclass(frozen=True)
 class UpOptions:
-    """What the user asked for; None means: as the lab has it, else the default.
+    """The user's request; None means: as the lab has it, else the default.
 
     `given` are the settings of `LabSpec` that were asked for, by their names.
     """
@@ -45,7 +45,7 @@ class UpOptions:
 
     @property
     def version(self) -> str | None:
-        """The Consul that was asked for."""
+        """The version of Consul that was asked for."""
         return self.given.get("version")
 
 
@@ -71,14 +71,14 @@ def differences(lab: Lab, wanted: LabSpec) -> list[str]:
     return changes
 
 
-# What a user's inventory may say besides, and which option says the same.
+# What a user's inventory may set besides, and the option for the same.
 _OF_INVENTORY = {
     "seed_file": "consul_lab_seed_file",
     "image_source": "consul_image_source",
     "subnet": "consul_lab_subnet",
     "subnet_pool": "consul_lab_subnet_pool",
 }
-# What it may name of a source, where that source is demanded: the role looks at nothing else then.
+# What it may set for a source, where that source is required: the role reads nothing else then.
 _OF_SOURCE = {
     "binary": ("image_binary", "consul_image_binary"),
     "registry": ("image_digest", "consul_image_registry_digest"),
@@ -86,9 +86,9 @@ _OF_SOURCE = {
 
 
 def completed(options: UpOptions, variables: dict[str, Any]) -> UpOptions:
-    """What the user did not ask for by an option, taken from the inventory where it says it in plain words.
+    """The settings that the user gave by no option, taken from the inventory where it has plain values.
 
-    Of what kind the values are, `refuse_options` looks at; Ansible takes the text "3" for a number, too.
+    `refuse_options` checks the types of the values; Ansible takes the text "3" for a number, too.
     """
 
     def plain(variable: str) -> Any:
@@ -116,7 +116,7 @@ def _number_of(given: object) -> Any:
 
 
 def refuse_options(options: UpOptions) -> None:
-    """Raise LabctlError (usage) for a name or a number that cannot be."""
+    """Raise LabctlError (usage) for an invalid name or number."""
     if problem := lab_names.name_problem(options.lab):
         raise LabctlError(lab_names.name_sentence(options.lab, problem), ExitCode.USAGE)
     for setting in SETTINGS:
@@ -138,7 +138,7 @@ def refuse_options(options: UpOptions) -> None:
 
 
 def _refuse_no_number(setting: Setting, given: Any) -> None:
-    """Raise LabctlError (usage) for a number that cannot be, and for what an inventory may have in its place."""
+    """Raise LabctlError (usage) for an invalid number, and for what an inventory may have in its place."""
     if setting.name == "servers" and type(given) is int and given <= LARGEST_PORT:
         sentence = lab_names.size_problem(given)
     else:
@@ -155,7 +155,7 @@ def _refuse_version(version: str | None) -> None:
 
 
 def refuse_subnet(named_by: str, given: str | None) -> None:
-    """Raise LabctlError (usage) for a subnet that no lab can have; None is one that is not given."""
+    """Raise LabctlError (usage) for a subnet that no lab can have; None means that none was given."""
     if given is None:
         return
     from labctl.shared import subnets  # noqa: PLC0415 - most labs are given none

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from labctl.engine.labs import Lab
 
-# Two who came in the same moment have both stepped back; then one of them comes first.
+# Two that came at the same moment have both stepped back; on the next try one of them is first.
 _PATIENCE_SECONDS = 1.0
 # How long an engine may take to confirm the lock: the experiment has a schedule.
 _KEEP_SECONDS = 2.0
@@ -24,17 +24,17 @@ _KEEP_SECONDS = 2.0
 
 @contextlib.contextmanager
 def alone_with(lab: Lab, owner: str, command: str, seconds: float) -> Iterator[Callable[[], None]]:
-    """Lock a lab for this command, for all who share its Docker host; a killed process releases it.
+    """Lock a lab for this command, against all who share its Docker host; a killed process releases it.
 
-    Yields what makes sure, before something is broken, that it is held still. It raises LabctlError (refused) where
-    somebody else has it.
+    Yields a check that the lock is still held, for use before each fault. It raises LabctlError (refused) where
+    somebody else has the lab.
 
     Args:
         lab: the lab.
         owner: who asks.
-        command: what is done, in words, for those who are refused.
-        seconds: how long it may take at most. Somebody on another machine cannot see that it was killed here, and
-            then has to wait that long.
+        command: what the command does, in words, for others who are refused.
+        seconds: how long it may take at most. Other machines cannot see that it was killed here, and
+            then have to wait that long.
 
     Raises LabctlError (refused) where another command holds it.
     """
@@ -74,5 +74,5 @@ def _keep(lock: EngineLock, lab: str) -> None:
             ExitCode.REFUSED,
         ) from None
     except DockerError:
-        # An engine that is busy says nothing of it.
+        # A busy engine proves nothing about the lock.
         return

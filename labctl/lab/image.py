@@ -26,7 +26,7 @@ ROLE = "consul_image"
 
 @dataclass(frozen=True)
 class ImageOptions:
-    """What the user asked for; an empty version is the newest that the source has."""
+    """The user's request; an empty version is the newest that the source has."""
 
     source: str
     version: str
@@ -36,7 +36,7 @@ class ImageOptions:
 
 
 def build(options: ImageOptions, steps: Steps) -> ImageResult:
-    """Make the image with the role consul_image. Returns its row, and whether it was made now."""
+    """Make the image with the role consul_image. Returns its row, and whether it is new."""
     from labctl.runner import inventory  # noqa: PLC0415 - `ls` needs no Ansible
     from labctl.runner.playbook_run import PlaybookRun  # noqa: PLC0415
 
@@ -54,17 +54,17 @@ def build(options: ImageOptions, steps: Steps) -> ImageResult:
     except KeyboardInterrupt:
         sentence = "Interrupted: no image was made, and the next build removes what was begun."
         raise KeyboardInterrupt(sentence) from None
-    # By what the role reported: of one source there may be several.
+    # By what the role reported: a source may have several images.
     reported = [made["id"] for item in told if (made := reported_image(item))]
     image = next((each_image for each_image in images.list_images(engine.connect()) if each_image.id in reported), None)
     if image is None:
-        raise LabctlError("The image was made and cannot be found by its label: `docker images` shows what is there.")
+        raise LabctlError("The image was made but cannot be found by its label: `docker images` lists the images.")
     steps.done(f"Image {image.name} from the source {image.source}, {byte_size(image.size)}")
     return image.result
 
 
 def reported_image(item: TaskEvent) -> dict[str, Any]:
-    """The image that the role reports at its end (`id`, `name`, `version`, `source`); nothing of any other task."""
+    """The image that the role reports at its end (`id`, `name`, `version`, `source`); ignores all other tasks."""
     said = (item.result or {}).get("msg")
     if item.role == ROLE and isinstance(said, dict) and {"id", "name", "source"} <= said.keys():
         return said

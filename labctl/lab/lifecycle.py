@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from labctl.engine.client import Client
     from labctl.progress import Steps
 
-# What else a command does while it has a lab, such as to start Ansible.
+# What else a command does while it has a lab, such as starting Ansible.
 MORE_SECONDS = 60.0
 _STOP_TITLES = {
     "stop": ("stop.yml", "Stopping"),
     "start": ("resume.yml", "Starting"),
     "restart": ("restart.yml", "Restarting"),
 }
-# Whether a server in a state (Docker's word) is changed by a verb.
+# Whether a verb changes a server in this state (Docker's word).
 _CHANGES: dict[str, Callable[[str], bool]] = {
     "stop": lambda state: state in {"running", "paused", "restarting"},
     "start": lambda state: state != "running",
@@ -46,7 +46,7 @@ class Caller:
 
     Attributes:
         force: whether a lab of somebody else may be removed.
-        agrees: asks the user a question before that; True where they say yes, or need not be asked.
+        agrees: asks the user a question before that; True where they say yes, or were told not to be asked.
     """
 
     owner: str
@@ -156,13 +156,13 @@ def _removed(  # noqa: PLR0913, PLR0917
 
 
 def _whose(name: str, owners: frozenset[str], owner: str, *, here: str = "") -> str:
-    """Whose a lab is that is not wholly the owner's, for a sentence."""
+    """The other owners of a lab that is not wholly the owner's, for a sentence."""
     what = "A part of the lab" if owner in owners else "The lab"
     return f"{what} {name}{here} belongs to {min(owners - {owner})}"
 
 
 def _owners(client: Client) -> dict[str, str]:
-    """Every lab's owner, "" for none; what a killed `down` left, a network or a volume, is still a lab to remove."""
+    """Every lab's owner, "" for none; even a network or volume that a killed `down` left is a lab to remove."""
     return leftovers(client) | {lab.name: lab.owner for lab in list_labs(client)}
 
 
@@ -180,10 +180,10 @@ def _only_one(owners: dict[str, str], owner: str, steps: Steps) -> str | None:
 
 
 def _refuse_unforced(name: str, owners: frozenset[str], who: Caller) -> None:
-    """Raise LabctlError (refused) where the user does not force the removal of another's lab, or takes it back."""
+    """Raise LabctlError (refused) where the user does not force the removal of another's lab, or declines it."""
     if not who.force:
         other = min(owners - {who.owner})
-        # Of a lab of several, nobody is the owner of all.
+        # A lab with parts of several owners belongs to none of them.
         instead = (
             f"and `docker ps -a --filter label={lab_names.LABEL_LAB}={name}` lists its containers"
             if len(owners) > 1
@@ -212,7 +212,7 @@ def _count(parts: list[str]) -> str:
 def down_all(who: Caller, steps: Steps, play: Play = play_for) -> tuple[list[DownResult], LabctlError | None]:
     """Remove every lab of this owner; those of others are named and left alone.
 
-    Returns what was removed, and one error about all labs that could not be: one that cannot be removed keeps no other.
+    Returns what was removed, and one error about all labs that could not be; a failure does not stop the others.
     """
     client = engine.connect_within(LOCK_SECONDS)
     labs = list_labs(client)
@@ -235,7 +235,7 @@ def down_all(who: Caller, steps: Steps, play: Play = play_for) -> tuple[list[Dow
 
 
 def _of_all(failed: dict[str, list[str]]) -> LabctlError:
-    """One error for labs that could not be removed, by the sentence that says why."""
+    """One error for labs that could not be removed, grouped by the sentence that says why."""
     told = "; ".join(f"{', '.join(names)}: {sentence.rstrip('.')}" for sentence, names in failed.items())
     return LabctlError(f"Cannot remove every lab of yours ({told}). Run `labctl down --all` again when that is mended.")
 

@@ -1,4 +1,4 @@
-"""The last lines of `labctl up`: what now exists, and what to do with it."""
+"""The last lines of `labctl up`: what now exists, and what to do next."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from labctl.terminal.style import harmless, paint, terminal_columns, wrapped
 if TYPE_CHECKING:
     from labctl.results import UpResult
 
-# What a description may take of a line.
+# The columns that a description needs.
 _ROOM = 44
 
 
 def what_now(result: UpResult) -> str:
-    """Say what a learner can do next with a lab that is up, or that waits to be joined."""
+    """Print what a learner can do next with a lab that is up, or that waits to be joined."""
     lab = result.lab
     if result.leader is None:
         lines = [
@@ -44,7 +44,7 @@ def _ready(result: UpResult) -> str:
 
 
 def _commands(lines: list[tuple[str, str]]) -> str:
-    """Commands and what they do, in two columns; what would be wider than the terminal goes on in the next line."""
+    """Commands and descriptions in two columns; a description too wide for the terminal continues in the next line."""
     shown = [(harmless(command), text) for command, text in lines]
     longest = max(len(command) for command, _ in shown)
     columns = terminal_columns()

@@ -1,4 +1,4 @@
-"""`labctl up` and `labctl join`: from nothing, or from whatever exists, to a ready lab."""
+"""`labctl up` and `labctl join`: from nothing, or from an existing lab, to a ready one."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ if TYPE_CHECKING:
     from labctl.runner.playbook_run import PlaybookRun, TaskEvent
     from labctl.shared.lab_spec import LabSpec
 
-# At pace `teach` a waiting server says so 5 to 10 seconds after its start (raft_multiplier 5, timer in [T, 2T)).
+# At pace `teach` a waiting server logs that 5 to 10 seconds after its start (raft_multiplier 5, timer in [T, 2T)).
 WAITING_SECONDS = 12.0
 SUBNET_POOL = "LABCTL_SUBNET_POOL"
-# What else an `up` does while it has the lab, such as to start Ansible.
+# What else an `up` does while it has the lab, such as starting Ansible.
 MORE_SECONDS = 60.0
 IMAGE_ROLE = "consul_image"
 START, WAIT, JOIN = "consul_lab", "consul_lab_wait", "consul_cluster"
-"""The modules of the steps: a task may have any title."""
-# The servers' lines are shown beside the run: an engine that does not hand them out in time is not waited for.
+"""The modules of the steps: they are recognised by their modules, so titles of tasks may change."""
+# The servers' lines only accompany the run: it does not wait for an engine that delivers them late.
 LISTEN_SECONDS = 2.0
 _TITLES = {
     "image": "Image: looking for one, or making it",
@@ -74,7 +74,7 @@ class Plan(NamedTuple):
 
 @dataclass
 class PlaybookReport:
-    """What the playbooks' results said."""
+    """What the playbooks reported."""
 
     changed: bool = False
     image: dict[str, Any] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class Up:
 
     Args:
         options: what is asked for.
-        steps: where to say what happens.
+        steps: where progress is reported.
         client: the Docker Engine; by default the one of the user's Docker host.
         start: starts a playbook, as `start_playbook` does.
     """
@@ -122,7 +122,7 @@ class Up:
         return max(0.0, self._since + self.options.timeout - time.monotonic())
 
     def run(self) -> UpResult | UpPreview:
-        """Bring the lab up. What it announces is what it found with the lab in hand, and so what it does."""
+        """Bring the lab up. Its announcement is made while it holds the lab, and so is true until it is done."""
         refuse_options(self.options)
         self._seed_file = self.options.seed_file
         self._read_inventory()
@@ -139,7 +139,7 @@ class Up:
             with self._holding("up", besides):
                 plan = self._look()
                 if plan.image is None and not besides:
-                    # It went between the two looks, and to make one takes longer than was said to who waits.
+                    # The lab was removed between the two looks, and making one takes longer than the lock says.
                     continue
                 if (now := self._enough(plan)) is not None:
                     return self._unchanged(now)
@@ -148,12 +148,12 @@ class Up:
             return self._result()
 
     def _look(self) -> Plan:
-        """What exists, and what that means for the request. Raises LabctlError where the request is impossible."""
+        """What exists, and what the request changes. Raises LabctlError where the request is impossible."""
         options = self.options
         lab = find_lab(self.client, options.lab)
         refuse_foreign(lab, options.owner)
         if lab is None and self._seed_file:
-            # One that an inventory names, Ansible finds.
+            # A file that an inventory names is Ansible's to find.
             _refuse_seed(self._seed_file)
         wanted = wanted_of(options, lab)
         refuse_profile(lab, wanted)
@@ -163,7 +163,7 @@ class Up:
         return Plan(lab, wanted, image, differences(lab, wanted) if lab else [])
 
     def _enough(self, plan: Plan) -> status.Status | None:
-        """The lab's status where it is what was asked for, so that there is nothing to do."""
+        """The lab's status where nothing has to be done for the request."""
         options = self.options
         if plan.lab is None or plan.changes or options.subnet is not None or options.image_source is not None:
             return None
@@ -219,7 +219,7 @@ class Up:
         options = self.options
         origin = options.image_digest
         if options.image_binary:
-            # A file of another Docker host is looked at there, by the role; it takes no other image than that file's.
+            # The role looks at a file of another Docker host there; it takes no image but that file's.
             if engine.is_elsewhere():
                 return None
             origin = origin_of_binary(self.client, options.image_binary)
@@ -267,7 +267,7 @@ class Up:
         )
 
     def _changes_with(self, version: str) -> list[str]:
-        """What changes besides what was announced, now that the version of the image is known."""
+        """What changes besides the announced changes, now that the image's version is known."""
         plan, options = self._plan, self.options
         if plan is None or plan.lab is None or options.version is not None or options.image_source is None:
             return []
@@ -293,14 +293,14 @@ class Up:
         from labctl.runner import inventory  # noqa: PLC0415 - a second `up` needs no Ansible
 
         options = self.options
-        # A lone server has no peers and leads all the same; and half the time is for the election.
+        # A lone server has no peers and leads at once; and half of the time is for the election.
         watches = options.watch and wanted.servers > 1
         settings: dict[str, Any] = {
             "consul_lab_owner": options.owner,
             **wanted.to_inventory(),
             "consul_cluster_timeout": options.timeout,
             "consul_cluster_wait": min(WAITING_SECONDS, self._left / 2) if watches else 0.0,
-            # Until an image is made, nobody knows when --timeout begins.
+            # Until an image is made, it is unknown when --timeout begins.
             "consul_cluster_since": _IMAGE_SINCE if image is None else time.time() - (time.monotonic() - self._since),
             "consul_image_source": options.image_source or "auto",
         }
@@ -330,7 +330,7 @@ class Up:
         self._watch(run)
 
     def _watch(self, run: PlaybookRun) -> None:
-        """Follow a run to its end. Raises LabctlError where a task failed, or the lab was taken by somebody else."""
+        """Follow a run to its end. Raises LabctlError where a task failed, or somebody else took the lab."""
         step, begun = "", time.monotonic()
         with to_the_end(run, self.steps):
             for item in run.progress():
@@ -344,7 +344,7 @@ class Up:
                 at = "image" if item.role == IMAGE_ROLE else item.module
                 if at != step and at in _TITLES:
                     if step == "image":
-                        # What --timeout is for begins now.
+                        # --timeout begins now.
                         self._since += time.monotonic() - begun
                         run.give(self.options.timeout, self._since)
                         self.client.give(self._left)
@@ -354,7 +354,7 @@ class Up:
                     self._tell(item, time.monotonic() - begun)
 
     def _tell(self, item: TaskEvent, seconds: float) -> None:
-        """Keep and show the result of a task."""
+        """Record and show the result of a task."""
         result = item.result or {}
         self.told.changed = self.told.changed or item.changed
         if image := reported_image(item):
@@ -362,7 +362,7 @@ class Up:
             self.told.seconds["image"] = seconds
             self.steps.done(f"Image {image['name']} from the source {image['source']}")
             self._announce(self._changes_with(image["version"]))
-        # A task that failed over SSH has facts too, such as which Python it found there.
+        # A task that failed over SSH has facts too, such as the Python that it found there.
         members = (result.get("ansible_facts") or {}).get("consul_lab_members")
         if item.module == START and members is not None:
             self.told.members = members
@@ -418,7 +418,7 @@ class Up:
 
 
 def _waiting(names: list[str], members: list[dict[str, Any]]) -> str:
-    """What came of the wait for servers that know no peers."""
+    """The outcome of the wait for servers that know no peers."""
     if not names:
         return "No server says that it knows no peers: they know each other, or do not run"
     if len(names) == len(members):
@@ -429,7 +429,7 @@ def _waiting(names: list[str], members: list[dict[str, Any]]) -> str:
 def start_playbook(  # noqa: PLR0913, PLR0917 - what is run, and how
     playbook: str, inventory: Inventory, tags: tuple[str, ...], record: str, deadline: Deadline, lock: str
 ) -> PlaybookRun:
-    """Start a playbook for a lab, which has that deadline, under the lock with that mark."""
+    """Start a playbook for a lab, with that deadline, under the lock with that mark."""
     from labctl.runner.playbook_run import PlaybookRun  # noqa: PLC0415 - loads ansible-runner
 
     return PlaybookRun(
@@ -445,7 +445,7 @@ def start_playbook(  # noqa: PLR0913, PLR0917 - what is run, and how
 
 
 def _refuse_seed(path: str) -> None:
-    """Raise LabctlError (usage) where a file holds no seed that a new lab can have."""
+    """Raise LabctlError (usage) where a file holds no seed for a new lab."""
     from labctl.shared import derived_secrets  # noqa: PLC0415 - most labs are given none
 
     try:

@@ -1,4 +1,4 @@
-"""A lab that is to be measured: ready, or about to be."""
+"""Wait until a lab is settled: ready, or not about to be."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SETTLE_SECONDS = 8.0
 
 
 def settled(lab: Lab, ask: Callable[[Lab], status.Status] = status.ask, clock: Clock = CLOCK) -> status.Status:
-    """A lab's status, when an election that is under way is over; servers that do not answer are not waited for."""
+    """A lab's status once no election is under way; servers that do not answer are not waited for."""
 
     def is_over(now: status.Status) -> bool:
         return now.ready or any(view.problem for view in now.views)

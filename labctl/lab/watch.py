@@ -1,4 +1,4 @@
-"""Show what the servers do while they are started and joined: their log lines, as a learner reads them."""
+"""Show what the servers do while they start and join: their log lines, in a learner's words."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from labctl.progress import Steps
 
 WAITING = "no_known_peers"
-# What a learner needs of an election; the rest is in `labctl logs --raft`.
+# The events of an election that a learner needs; the rest is in `labctl logs --raft`.
 TOLD = frozenset(
     {
         WAITING,
@@ -50,7 +50,7 @@ DRAIN_SECONDS = 0.15
 class ServerWatch:
     """Follows the servers' logs and shows each event that has a sentence, once, in order of time.
 
-    `identities` are servers with their IDs, as far as they were asked: a log names an ID before it explains it.
+    `identities` are servers with their IDs, as far as they are known: a log names an ID before it explains it.
     `follow` reads the logs.
     """
 
@@ -75,7 +75,7 @@ class ServerWatch:
         self._won: Election | None = None
 
     def show(self, seconds: float = 0.0) -> None:
-        """Show what the servers have said meanwhile, waiting up to that many seconds for the first line."""
+        """Show the new events, waiting up to that many seconds for the first line."""
         for line in self._follower.take(seconds):
             self._number += 1
             event = read_line(line.text, server=line.server, line_no=self._number)
@@ -95,7 +95,7 @@ class ServerWatch:
         self._won = won[-1] if won else self._won
 
     def end(self) -> None:
-        """Show the last lines, tell the election that was won in a sentence, and stop following."""
+        """Show the last lines, sum up the election that was won in a sentence, and stop following."""
         self.show(DRAIN_SECONDS)
         self._follower.stop()
         self.story.finish()

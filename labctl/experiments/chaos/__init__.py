@@ -1,1 +1,1 @@
-"""Chaos: what is broken when, what clients were told meanwhile, and whether Consul kept its word."""
+"""Chaos: random faults, what clients were answered meanwhile, and whether Consul kept its promises."""

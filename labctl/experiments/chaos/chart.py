@@ -1,4 +1,4 @@
-"""A chaos run laid out over time: what each server's clients got, what was broken, who led, how long answers took.
+"""A chaos run over time: what each server's clients got, which faults there were, who led, and the latency.
 
 Pure geometry, in pixels.
 """
@@ -22,7 +22,7 @@ _BAR = 26
 _FASTEST_MS, _SLOWEST_MS = 1.0, 10_000.0
 _TICKS = (5, 10, 20, 30, 60, 120, 300)
 _MOST_TICKS = 12
-# A letter of this drawing is about so wide.
+# The approximate width of a letter in this drawing.
 _LETTER = 5.8
 
 
@@ -132,7 +132,7 @@ _SCALE = ((1.0, "1 ms"), (10.0, "10 ms"), (100.0, "100 ms"), (1000.0, "1 s"), (1
 
 
 def _depth(milliseconds: float) -> float:
-    """Where a wait is drawn, from the top: ten times as long is always as much higher."""
+    """Where a wait is drawn, from the top, on a logarithmic scale."""
     within = min(max(milliseconds, _FASTEST_MS), _SLOWEST_MS)
     return LATENCY * (1 - math.log(within / _FASTEST_MS) / math.log(_SLOWEST_MS / _FASTEST_MS))
 

@@ -1,4 +1,4 @@
-"""The clients of a chaos run: they write and read through every server, and keep what they were told."""
+"""The clients of a chaos run: they write and read through every server, and record every answer."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ MOST_ADDED = 12_000
 
 @dataclass(frozen=True)
 class Pauses:
-    """How long clients pause, and wait for what.
+    """How long clients pause or wait.
 
     Attributes:
         add: between two adds, at least.
         change: between two changes of a register.
         read: between two reads.
         back_off: after a refusal.
-        look_up: between two looks where a server is.
-        create: at most for the registers, at the real pace: an election may be under way.
-        held: for a write that a server holds.
+        look_up: between two look-ups of a server's port.
+        create: at most until the registers exist, at the real pace: an election may be under way.
+        held: for a write that a server holds back.
         remove: at most for an election while keys are removed.
     """
 
@@ -102,9 +102,9 @@ class Crowd:
     Args:
         docker: the engine.
         lab: where.
-        seconds: how long they are to go on, about; from it follows how often they add.
+        seconds: about how long they work; determines how often they add.
         clock: seconds since the run began.
-        tools: with which servers are reached.
+        tools: how servers are reached.
         pauses: how long clients pause.
     """
 
@@ -131,7 +131,7 @@ class Crowd:
 
     def begin(self) -> None:
         """Make the registers, then let all clients go. Raises LabctlError where the lab takes no write."""
-        # A run that was killed left its keys; while this one has the lab, they are nobody's.
+        # A killed run leaves its keys; while this run has the lab, they belong to nobody.
         self.clear(PREFIX)
         creator = _RegisterCreator(self, self.lab.servers[0].name, "creator")
         deadline = self.clock() + self.pauses.create * self.lab.raft_multiplier
@@ -156,7 +156,7 @@ class Crowd:
 
     @property
     def died(self) -> list[str]:
-        """Which clients ended by themselves, a sentence for each without its full stop."""
+        """The clients that died, a sentence for each without its full stop."""
         return [client.died for client in self._clients if client.died]
 
     def store(self, server: str) -> Store | None:
@@ -204,7 +204,7 @@ class Crowd:
             operations: what the clients asked; all of them have ended.
             final: the keys that existed after that.
             settled: when no request from while the lab was broken is still pending, by the run's clock;
-                None where nobody knows, so waiting helps nothing.
+                None where that is not known, so that waiting does not help.
         """
         until = self.clock()
         if settled is not None and (asked := _last_to_come(operations, final)) is not None:
@@ -255,7 +255,7 @@ def _last_to_come(operations: Iterable[Operation], final: Final | None) -> float
 
 
 class _Client(threading.Thread, ABC):
-    """One client of one server: it asks one thing after the other."""
+    """One client of one server: it sends one request at a time."""
 
     def __init__(self, crowd: Crowd, server: str, name: str) -> None:
         super().__init__(name=name, daemon=True)
@@ -266,7 +266,7 @@ class _Client(threading.Thread, ABC):
         self._door: ConsulClient | None = None
 
     def run(self) -> None:
-        """Work until the crowd is told to stop."""
+        """Work until the pool is stopped."""
         try:
             while not self._crowd.stopped.is_set():
                 self.work()
@@ -299,7 +299,7 @@ class _Client(threading.Thread, ABC):
     ) -> Entry | bool | None:
         """Send a request and record its outcome; returns the answer, None if there is none."""
         begin = self._crowd.clock()
-        # What nobody foresaw, too, says nothing of whether it happened.
+        # An unforeseen error does not show either whether the request took effect.
         outcome: Outcome = "unanswered"
         answer: bool | Entry | None = None
         index = 0
@@ -343,11 +343,11 @@ class _Client(threading.Thread, ABC):
 
 
 class _RegisterCreator(_Client):
-    """Makes the registers before anybody reads them; an election in between is waited for."""
+    """Creates the registers before any client reads them, and waits for an election that is under way."""
 
     @property
     def is_done(self) -> bool:
-        """Whether every register exists: its own, or that of an attempt that got no answer."""
+        """Whether every register exists, by a write of its own or by one that got no answer."""
         return {operation.key for operation in self.operations if operation.outcome in WITH_AN_ANSWER} == set(REGISTERS)
 
     def work(self) -> None:
@@ -368,7 +368,7 @@ class _Adder(_Client):
 
 
 class _Changer(_Client):
-    """Reads a register and replaces what it read, as everybody else does."""
+    """Reads a register and replaces what it read, in competition with the others."""
 
     def work(self) -> None:
         number = len(self.operations)

@@ -1,4 +1,4 @@
-"""What clients asked of a lab while it was broken, and what they were told."""
+"""The history of a chaos run: what clients asked, and what they were answered."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Operation(NamedTuple):
         server: the server that was asked.
         kind: `add` writes a key of its own, `cas` replaces a register's value by another, `read` reads a register.
         key: which.
-        outcome: `done`; `mismatch`, where a `cas` was told that the value is another one by now; `refused`, where
-            certainly nothing happened; `unanswered`, where nobody knows.
+        outcome: `done`; `mismatch`, where a `cas` found another value; `refused`, where
+            certainly nothing happened; `unanswered`, where it is not known.
         value: what was written, or what was read: None where it was not there. No two writes write the same.
         before: of a `cas`, the value that it was to replace.
         log_index: of a read, the log entry that wrote the value.

@@ -91,7 +91,7 @@ def _short(number: float | None, digits: int = 3) -> float | None:
 
 
 def check_row(check: Check) -> dict[str, Any]:
-    """What became of one promise."""
+    """The outcome for one promise."""
     history = check.shown.history if check.shown else ()
     return {
         "check": check.name,

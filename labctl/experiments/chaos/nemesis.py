@@ -1,4 +1,4 @@
-"""Break a lab as a schedule says, and lift each fault when its time is over."""
+"""Apply the faults of a schedule, and lift each when its time is over."""
 
 from __future__ import annotations
 
@@ -59,15 +59,15 @@ VERBS = Verbs()
 
 
 class Disturber:
-    """Carries a schedule out.
+    """Carries out a schedule.
 
     Args:
         lab: the lab to break.
         owner: who asked for it.
         clock: seconds since the run began.
-        say: told of each fault when it begins, and of each that could not begin.
-        tools: with which servers are brought back.
-        verbs: what breaks the lab.
+        say: takes a line for each fault that begins, and for each that could not begin.
+        tools: how servers are brought back.
+        verbs: how faults are applied.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - as above
@@ -104,13 +104,13 @@ class Disturber:
             self._threads.append(thread)
             thread.start()
             if step.verb in TAKES_AWAY:
-                # Where Docker took its time, the next step is late: a server that is down has no network to change.
+                # Where Docker was slow, the next step is late: the network of a server that is down cannot be changed.
                 thread.join()
         for thread in self._threads:
             thread.join()
 
     def stop(self) -> None:
-        """Begin nothing more, and lift at once what was broken by signals."""
+        """Begin no more faults, and lift the faults by signals at once."""
         self._stopped.set()
         for thread in self._threads:
             thread.join()
@@ -141,14 +141,14 @@ class Disturber:
         except LabctlError:
             if "leader" not in step.words:
                 raise
-            # Nobody leads just now: then anybody will do.
+            # There is no leader just now: any server will do.
             instead = tuple("any" if word == "leader" else word for word in step.words)
             return self._verbs.begin(step.verb, instead, asked, Steps())
 
     def _lift(self, begun: Disturbance) -> float:
         """End a fault. Returns when, by the run's clock."""
         if begun.step.verb not in TAKES_AWAY:
-            # Those of the network end with their lease.
+            # Faults of the network end with their leases.
             return self._clock()
         back = PROCESS_VERBS[begun.step.verb].undo
         servers = [server for server in self._lab.servers if server.name in begun.servers]

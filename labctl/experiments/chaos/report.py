@@ -1,4 +1,4 @@
-"""All that a chaos run leaves behind."""
+"""The result of a chaos run."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Disturbance:
-    """What came of a step of the schedule.
+    """The outcome of a step of the schedule.
 
     Attributes:
         step: as it was planned.
         fault: its name in the servers' logs; "" where it did not happen.
-        what: as it was done, with the servers that the role meant then.
-        servers: who was disturbed.
+        what: what was done, with the servers that the role meant then.
+        servers: the servers that were disturbed.
         begin: in seconds since the run began.
         end: likewise.
         skipped: why it did not happen, or "".
@@ -60,7 +60,7 @@ class Run:
         lab: its name.
         version: of Consul.
         servers: the lab's.
-        seed: which gives the same schedule again.
+        seed: gives the same schedule again.
         asked_seconds: how long the run was to be.
         mix: of which faults.
         began: when.
@@ -69,10 +69,10 @@ class Run:
         operations: every request, in the order in which they began.
         final: the keys at the end, or None.
         leaderships: who led when.
-        leaders_unknown: why nobody knows who led, or "".
-        ready_after: how long after healing began the lab was ready, in seconds; None where it was not in time.
-        interrupted: whether somebody ended it early.
-        died: clients that ended by themselves, a sentence for each.
+        leaders_unknown: why it is not known who led, or "".
+        ready_after: how many seconds after healing began the lab was ready; None where it was not in time.
+        interrupted: whether a user ended it early.
+        died: clients that died, a sentence for each.
         problems: what went wrong when the run ended, a sentence for each.
     """
 
@@ -97,7 +97,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Report:
-    """A run, and what it shows."""
+    """A run and its verdicts."""
 
     run: Run
     checks: tuple[Check, ...]
@@ -106,19 +106,19 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """Of all checks, the worst."""
+        """The worst verdict of all checks."""
         return worst(self.checks)
 
 
 def checks_of(operations: Sequence[Operation], final: Final | None) -> list[Check]:
-    """Check every promise; where nothing could be read at the end, nobody knows."""
+    """Check every promise; where nothing could be read at the end, the verdicts are unknown."""
     if final is None:
-        return [Check(name, "unknown", "what is there at the end could not be read") for name in CHECKS]
+        return [Check(name, "unknown", "the keys at the end could not be read") for name in CHECKS]
     return [check_added(operations, final), check_cas(operations, final), check_reads(operations, final)]
 
 
 def _doubted(check: Check, died: Sequence[str]) -> Check:
-    """A check of a history that is not whole: what it found is found, what it did not find may be there."""
+    """A check of an incomplete history: its violations hold, but a clean result means unknown."""
     return replace(check, verdict="unknown", sentence=died[0]) if died and check.verdict == "valid" else check
 
 

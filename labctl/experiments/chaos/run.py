@@ -1,4 +1,4 @@
-"""`labctl chaos`: break a lab at random while clients use it, heal it, and check what they were told."""
+"""`labctl chaos`: break a lab at random while clients use it, heal it, and check the answers that clients got."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     from labctl.experiments.chaos.history import Final, Operation
 
 _LAST_LOOK_SECONDS = 20.0
-# To heal, to look once more and to judge takes seconds; other machines take the run to be alive for this long.
+# Healing, the last look and the checks take seconds; other machines assume that the run is alive for this long.
 _HEALING_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
 class ChaosRequest:
-    """What a run is asked for.
+    """A request for a run.
 
     Attributes:
         lab: its name, or None for the only one there is.
@@ -66,7 +66,7 @@ class ChaosRequest:
 
 @dataclass(frozen=True)
 class ChaosTools(ExperimentTools):
-    """Everything outside that a run needs.
+    """The outside world of a run.
 
     Attributes:
         heal_lab: as `labctl fault heal` does it.
@@ -74,8 +74,8 @@ class ChaosTools(ExperimentTools):
         judge: gives the verdict of a run.
         save: write a text to a file.
         pauses: how long clients pause.
-        afterwards: how long clients go on in the lab that is ready again, so that the report shows how it recovered.
-        look: how often it is asked whether the lab is ready.
+        afterwards: how long clients go on once the lab is ready again, so that the report shows how it recovered.
+        look: how often to check whether the lab is ready.
     """
 
     heal_lab: Callable[..., object] = heal.heal
@@ -92,7 +92,7 @@ TOOLS = ChaosTools()
 
 @dataclass(frozen=True)
 class Plan:
-    """A run that may begin."""
+    """A run that is ready to begin."""
 
     lab: Lab
     seed: int
@@ -104,13 +104,13 @@ def plan(asked: ChaosRequest, docker: Docker | None = None, tools: ChaosTools = 
     lab = tools.choose_lab(docker or tools.connect(), asked.lab, asked.owner)
     refuse_foreign(lab, asked.owner)
     seed = secrets.randbelow(1_000_000) if asked.seed is None else asked.seed
-    # Also those that are gone: the same seed is the same plan, and what a majority is does not change.
+    # Servers that are gone count too: the same seed gives the same plan, and the majority does not change.
     names = sorted([*(server.name for server in lab.servers), *lab.missing])
     return Plan(lab, seed, schedule(seed, asked.seconds, asked.mix, names, lab.raft_multiplier))
 
 
 def run(asked: ChaosRequest, steps: Steps, tools: ChaosTools = TOOLS) -> Report:
-    """Do all of it. Ctrl-C ends the breaking early; the lab is healed and checked also then.
+    """Run everything. Ctrl-C ends the faults early; the lab is still healed and checked.
 
     Raises:
         LabctlError: before anything was broken. What goes wrong later is in the report, with what was found by then.
@@ -145,7 +145,7 @@ def _run(  # noqa: PLR0913, PLR0917 - what is broken, for whom, and how
     except BaseException:
         _give_up(crowd)
         raise
-    # From here on something may have been found, and nothing that goes wrong may lose it.
+    # From here on there may be findings, and no failure may lose them.
     with Ending() as ending:
         _break(
             partial(disturber.run, planned.steps, keep, asked.seconds), disturber.stop,
@@ -180,7 +180,7 @@ def _run(  # noqa: PLR0913, PLR0917 - what is broken, for whom, and how
 
 
 def refuse_unfit(docker: Docker, lab: Lab, tools: ExperimentTools = TOOLS) -> None:
-    """Raise LabctlError where what would break says nothing of the lab."""
+    """Raise LabctlError where a run would prove nothing about the lab."""
     if problem := settled(lab, tools.ask, tools.time).problem:
         raise LabctlError(
             f"The lab {lab.name} is not ready, and what breaks then says nothing: {problem}; "
@@ -202,7 +202,7 @@ def _break(run_all: Callable[[], None], stop: Callable[[], None], wait: Callable
 
 
 def _give_up(crowd: Crowd) -> None:
-    """The lab took no write, or there was an interrupt before anything was broken."""
+    """The lab took no write, or an interrupt came before the first fault."""
     with undisturbed():
         crowd.end()
         crowd.clear()
@@ -219,10 +219,10 @@ def _mended(  # noqa: PLR0913, PLR0917 - what healing needs
 ) -> tuple[float, float | None]:
     """Heal a lab, and wait until it is ready.
 
-    Returns when it was healed, by the run's clock, and how long all of it took, in seconds; None where the lab is not
+    Returns when it was healed, by the run's clock, and how many seconds all of it took; None where the lab is not
     known to be ready.
 
-    A user who interrupts now no longer waits, and still wants a healed lab.
+    An interrupt ends the wait; the user still wants a healed lab.
     """
     begin, interrupts = clock(), ending.interrupts
     if not _is_healed(asked, lab, ending, tools):
@@ -263,7 +263,7 @@ def _is_ready_within(docker: Docker, name: str, seconds: float, tools: ChaosTool
     """Wait until a lab is ready. Returns whether it is in that time, and there at all.
 
     Raises:
-        LabctlError: up to the end nobody could say.
+        LabctlError: its state was unknown to the end.
     """
 
     def look() -> bool | LabctlError | None:
@@ -297,7 +297,7 @@ def _keep(
 
 def _at_the_end(crowd: Crowd, ending: Ending) -> Final | None:
     """The keys at the end."""
-    with ending.going_on("What is there at the end could not be read"):
+    with ending.going_on("The keys at the end could not be read"):
         return crowd.last_look(crowd.clock() + _LAST_LOOK_SECONDS)
     return None
 
@@ -305,8 +305,8 @@ def _at_the_end(crowd: Crowd, ending: Ending) -> Final | None:
 def _settled(healed: float, done: Iterable[Disturbance], pauses: Pauses) -> float:
     """When no request from while the lab was broken is still pending, by the run's clock.
 
-    A server may hold a write. And what was sent into a network that was cut is sent again after pauses that double: the
-    last one is no longer than the network was cut.
+    A server may hold a write. And packets into a cut network are sent again after pauses that double: the last pause
+    is no longer than the cut was.
     """
     return healed + max([pauses.held, *(disturbance.end - disturbance.begin for disturbance in done)])
 
@@ -332,7 +332,7 @@ def _telling(steps: Steps) -> Callable[[Disturbance], None]:
 
 
 def by_its_clock(lab: Lab, time: datetime, tools: ExperimentTools = TOOLS) -> datetime:
-    """What the Docker host's clock, which stamps the logs, said at a time of this machine's clock."""
+    """The time of the Docker host's clock, which stamps the logs, at a time of this machine's clock."""
     difference = tools.difference(lab.place)
     return time + timedelta(seconds=difference.seconds) if difference is not None and difference.certain else time
 
@@ -340,7 +340,7 @@ def by_its_clock(lab: Lab, time: datetime, tools: ExperimentTools = TOOLS) -> da
 def _who_led(  # noqa: PLR0913, PLR0917 - whose, from when to when
     docker: Docker, lab: Lab, began: datetime, seconds: float, ending: Ending, tools: ChaosTools
 ) -> tuple[tuple[LeadershipSpan, ...], str]:
-    """Who led when; or nobody, and why that is not known."""
+    """Who led when, or why that is not known."""
     failed = ""
     with ending.going_on("Who led is not known"):
         try:
@@ -353,14 +353,14 @@ def _who_led(  # noqa: PLR0913, PLR0917 - whose, from when to when
 def leaderships_within(
     docker: Docker, lab: Lab, began: datetime, seconds: float, tools: ExperimentTools = TOOLS
 ) -> tuple[LeadershipSpan, ...]:
-    """Who led when, out of the servers' logs."""
+    """Who led when, from the servers' logs."""
     told = of_lines(lab, tools.read_logs(docker, list(lab.servers))).records()
     # A log may span many days: lines from outside this run are dropped at once.
     return tuple(spans_within((record for record in told if isinstance(record, Leadership)), began, seconds))
 
 
 def spans_within(leaders: Iterable[Leadership], began: datetime, seconds: float) -> Iterator[LeadershipSpan]:
-    """Who led when, as far as it was within the run."""
+    """Who led when, cut to the time of the run."""
     ended = began + timedelta(seconds=seconds)
     for leadership in leaders:
         if leadership.since is not None and leadership.since < ended and (leadership.until or ended) > began:

@@ -1,4 +1,4 @@
-"""What is broken when: random, and the same again for the same seed."""
+"""The schedule of faults: random, and the same again for the same seed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEFAULT_MIX = ("kill", "pause", "partition", "loss")
 OF_SEVERAL = frozenset({"isolate", "partition", "one-way", "loss", "rate", "delay"})
 """What needs another server to be cut off from."""
 QUIET_SECONDS = 2.0
-"""Nothing is broken for as long at first: the clients begin in a lab that is whole."""
+"""Nothing is broken for this long at first: the clients begin in a healthy lab."""
 _LASTS, _GAP = (2.0, 6.0), (0.5, 3.0)
 _SHORTEST_FAULT = 1.0
 # How often a fault begins while the one before it still lasts.

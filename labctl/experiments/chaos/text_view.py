@@ -1,4 +1,4 @@
-"""A chaos run for a person: the verdicts, what shows a broken promise, and the run as strips over time."""
+"""A chaos run as text: the verdicts, the requests that show a broken promise, and strips over time."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def verdict(report: Report) -> str:
 
 
 def sentence(report: Report) -> str:
-    """What the verdict means, and how the lab came back."""
+    """What the verdict means, and how the lab recovered."""
     run = report.run
     means = {
         "valid": "Consul kept every promise that was checked.",
@@ -92,8 +92,9 @@ def requests(report: Report) -> str:
         return f"None of {counts['asked']} requests was answered."
     return (
         f"{counts['asked']} requests: {counts['answered']} answered, {counts['refused']} refused, "
-        f"{counts['unanswered']} without an answer. Clients were served {share:.1%} of their time. Half of the answers took at most "
-        f"{counts['p50_ms']:.0f} ms, 95 % at most {counts['p95_ms']:.0f} ms, the longest {counts['max_ms']:.0f} ms."
+        f"{counts['unanswered']} without an answer. Clients were served {share:.1%} of their time. Half of the answers "
+        f"took at most {counts['p50_ms']:.0f} ms, 95 % at most {counts['p95_ms']:.0f} ms, the longest "
+        f"{counts['max_ms']:.0f} ms."
     )
 
 
@@ -112,7 +113,7 @@ def _reads(report: Report) -> str:
 
 
 def strips(run: Run, most: int) -> str:
-    """Rows over time: how much each server answered, what was broken of it, and who led."""
+    """Rows over time: how much each server answered, its faults, and who led."""
     slices = timeline(run.operations, run.seconds, run.servers, most)
     rows = [_ruler(slices)]
     for name in run.servers:
@@ -158,7 +159,7 @@ def _level(share: float | None) -> str:
         return " "
     levels = " ▁▂▃▄▅▆▇█" if sign("bar") == "│" else "0123456789"
     full = len(levels) - 1
-    # Not quite all is not all, and a little is not nothing.
+    # Never show almost all as all, nor a little as nothing.
     level = full if share >= _ALL else min(max(round(share * full), 1 if share else 0), full - 1)
     return "·" if levels[level] == " " else levels[level]
 

@@ -1,7 +1,7 @@
-"""Availability and latency over time: what clients were told in each slice of a run.
+"""Availability and latency over time: the answers that clients got in each slice of a run.
 
-Clients ask one thing after the other, so one that waits asks nothing more: counting requests would hide the worst
-seconds. Therefore availability is a share of the clients' time: that in which the request under way got an answer.
+Clients send one request at a time, so a waiting client sends no more: counting requests would hide the worst
+seconds. Therefore availability is a share of the clients' time: the time in which the pending request got an answer.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _parts(slices: Sequence[Slice], width: float, begin: float, end: float) -> I
 
 
 def availability(slices: Iterable[Slice]) -> float | None:
-    """The share of all clients' time in which the request under way was answered; None where nobody asked."""
+    """The share of all clients' time in which the pending request was answered; None where nobody asked."""
     whole = Share()
     for interval in slices:
         whole.part += interval.available.part

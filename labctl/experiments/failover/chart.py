@@ -1,4 +1,4 @@
-"""Measured failovers laid out for a drawing: what was predicted as a hill, each one that was measured as a dot below.
+"""Measured failovers laid out for a drawing: the prediction as a hill, each measured one as a dot below it.
 
 Pure geometry, in pixels.
 """

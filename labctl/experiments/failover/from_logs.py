@@ -1,4 +1,4 @@
-"""What the logs of a lab's servers tell of a failover, as soon as it is over."""
+"""The timeline of a failover from the servers' logs, as soon as it is over."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def told_by_logs(
     since: datetime,
     read: Callable[..., Iterable[LogLine]] = logs.read,
 ) -> FailoverTimeline | None:
-    """Read the survivors' logs. None where they tell of no new leader yet; Docker has a line a moment late.
+    """Read the survivors' logs. None where they have no new leader yet; Docker may deliver a line a moment late.
 
     Args:
         client: the lab's engine.
         lab: as it is now.
         lost: the servers that were taken away, by name.
         since: not earlier than this; by the Docker host's clock.
-        read: how logs are read.
+        read: reads the logs.
     """
     others = tuple(server for server in lab.servers if server.name not in lost)
     lines = read(client, list(others), since=(since - timedelta(seconds=1)).timestamp())

@@ -64,7 +64,7 @@ def round_row(number: int, failover: Failover) -> dict[str, Any]:
 
 
 def _measured(spread: Distribution | None, rounds: int) -> dict[str, float | None] | None:
-    """How measured times are spread; of few, none is one of twenty, so there is no p5 and no p95."""
+    """How measured times are spread; with few times there is no p5 and no p95."""
     row = distribution_row(spread)
     return row if row is None or rounds >= LEAST else {**row, "p5": None, "p95": None}
 

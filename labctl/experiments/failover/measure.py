@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from labctl.raft.failover import By
 
 MOST_TIMES = 500
-# One failover with all its waits; other machines take the run to be alive for this long.
+# One failover with all its waits; other machines assume that the run is alive for this long.
 _MOST_SECONDS = 60.0
 MOST_DIFFERENCE = 0.05
 """How far the Docker host's clock may be off, in seconds."""
@@ -31,7 +31,7 @@ MOST_DIFFERENCE = 0.05
 
 @dataclass(frozen=True)
 class MeasureRequest:
-    """What is asked for.
+    """A request for a measurement.
 
     Attributes:
         lab: its name, or None for the only one there is.
@@ -50,10 +50,10 @@ class MeasureRequest:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of it.
+    """The result.
 
     Attributes:
-        measurement: with every failover that was measured to its end.
+        measurement: has every failover that was measured completely.
         ended: what ended it too early, or None.
     """
 
@@ -100,7 +100,7 @@ def _refuse_unfit(lab: Lab, tools: FailoverTools) -> None:
     if problem:
         raise LabctlError(
             f"The lab {lab.name} is not ready because {problem}, and a failover is measured from a lab that is: "
-            f"`labctl fault heal --lab {lab.name}` mends what was broken on purpose, `labctl start {lab.name}` starts "
+            f"`labctl fault heal --lab {lab.name}` heals faults, `labctl start {lab.name}` starts "
             "what is stopped.",
             ExitCode.NOT_READY,
         )

@@ -41,11 +41,11 @@ _LOOK_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class FailoverTools(ExperimentTools):
-    """Everything outside that failovers need.
+    """The outside world of failovers.
 
     Attributes:
         apply_fault: do something to servers.
-        first_write: look out for the first write after a leader was lost.
+        first_write: wait for the first write after the leader was lost.
     """
 
     apply_fault: Callable[..., FaultApplied] = processes.apply_fault
@@ -62,12 +62,12 @@ class Failovers:
         client: the engine.
         lab: whose.
         by: what happens to the leader.
-        steps: where each is told.
-        tools: with which it is done.
+        steps: where each is reported.
+        tools: how it is done.
 
     Attributes:
         timers: the lab's.
-        done: those that were measured to their end.
+        done: those that were measured completely.
     """
 
     def __init__(self, client: Client, lab: Lab, by: By, steps: Steps, tools: FailoverTools = TOOLS) -> None:
@@ -96,14 +96,14 @@ class Failovers:
         if ended is not None:
             self._steps.fail()
         left = self._keys_removed()
-        # What ended it first says more.
+        # The first error says more.
         return ended or left
 
     # -- one failover ----------------------------------------------------------------------------------------
 
     def _failover(self, number: int) -> Failover:
         self._ready()
-        # Timers that one election started together know of each other; after a while at random they do not.
+        # Timers that were reset by one election are correlated; after a random while they are not.
         self._tools.time.sleep(self.timers.heartbeat * random.uniform(1.0, 3.0))  # noqa: S311 - no secret
         lab, leader = self._ready()
         with self._tools.first_write(lab, leader, f"{self._prefix}{number}") as first, self._away(leader):
@@ -138,11 +138,11 @@ class Failovers:
         return wait_until(look, self._limit, _LOOK_SECONDS, self._tools.time, enough=enough)
 
     def _story(self, lab: Lab, leader: Server, struck: FaultApplied) -> FailoverTimeline:
-        """What the others' logs tell."""
+        """What the others' logs show."""
         read = self._tools.read_logs
         timeline = self._wait_until(lambda: told_by_logs(self._client, lab, [leader.name], struck.begin, read))
         if timeline is None:
-            raise self._too_late("the servers' logs tell of no new leader")
+            raise self._too_late("the servers' logs show no new leader")
         return timeline
 
     def _too_late(self, what: str) -> LabctlError:
@@ -152,11 +152,11 @@ class Failovers:
             ExitCode.NOT_READY,
         )
 
-    # -- what must happen whatever happens -------------------------------------------------------------------
+    # -- cleaning up, whatever happens -----------------------------------------------------------------------
 
     @contextlib.contextmanager
     def _away(self, leader: Server) -> Iterator[None]:
-        """Let the old leader run again whatever happens; where that fails too, what happened first is raised."""
+        """Bring the old leader back in any case; if that fails too, the first error is raised."""
         try:
             yield
         except BaseException:
@@ -168,7 +168,7 @@ class Failovers:
         self._bring_back(leader)
 
     def _bring_back(self, leader: Server) -> None:
-        """Let the old leader run again. What was asked of Docker may still come true: it is looked at twice."""
+        """Bring the old leader back. A request that Docker did not answer may still take effect: look twice."""
         with undisturbed():
             for _ in range(2):
                 lab = self._now()
@@ -178,12 +178,12 @@ class Failovers:
                 self._tools.time.sleep(_LOOK_SECONDS)
 
     def _remove_keys(self) -> None:
-        """Remove what was written, also what a server held and wrote late."""
+        """Remove what was written, including writes that a server held and applied late."""
         if not self._wait_until(lambda: any(self._is_removed_through(server) for server in self._now().running)):
             self._keys_are_left("no server removed them.")
 
     def _keys_removed(self) -> LabctlError | KeyboardInterrupt | None:
-        """Remove what was written. Returns what went wrong then."""
+        """Remove what was written. Returns what went wrong."""
         try:
             self._remove_keys()
         except (LabctlError, KeyboardInterrupt) as error:

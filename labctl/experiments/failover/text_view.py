@@ -1,4 +1,4 @@
-"""Measured failovers as text: a table, and under it what was measured beside what was predicted, to scale."""
+"""Measured failovers as text: a table, and below it measured and predicted times, to scale."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _legend() -> str:
 
 
 def _table(measurement: Measurement, *, meanings: bool) -> str:
-    """What was measured beside what was predicted; with few rounds, no time is one of twenty, so none is p95."""
+    """Measured times beside the predicted ones; with few rounds there is no p95."""
     rows, enough = [], len(measurement.failovers) >= LEAST
     for phase in PHASES:
         observed, said = measurement.measured(phase), measurement.predicted(phase).spread
@@ -64,7 +64,7 @@ def _table(measurement: Measurement, *, meanings: bool) -> str:
 
 
 def _strips(measurement: Measurement, columns: int) -> list[str]:
-    """Each phase on a line of time: above what was predicted, below how many were measured there."""
+    """Each phase on a line of time: above it the prediction, below it how many were measured there."""
     most = max(
         max(measurement.predicted(each_phase).spread.maximum, *measurement.seconds(each_phase)) for each_phase in PHASES
     )

@@ -1,9 +1,9 @@
 """The first write that is acknowledged after the leader was lost, through whichever server.
 
 A server without a leader holds a write for up to seven seconds and looks for a leader now and then, at random, up to
-0.44 s apart (Consul 1.8 agent/consul/rpc.go, `forward`; 7 s / 16). So writes that just wait would say when that look
-was, and hundreds of them would fill a server. Here each server is asked whom it follows, which it answers at once and
-by itself, and is given a write as soon as that is somebody new.
+0.44 s apart (Consul 1.8 agent/consul/rpc.go, `forward`; 7 s / 16). So writes that just wait would measure that look,
+and hundreds of them would fill a server. Here each server is asked for its leader, which it answers at once and
+by itself, and gets a write as soon as it names a new one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Written:
     Attributes:
         time: when, by this machine's clock.
         through: by which server.
-        unseen: how long before, in seconds, that server was asked and knew no new leader.
+        unseen: how many seconds before, that server was asked and knew no new leader.
     """
 
     time: datetime

@@ -196,7 +196,7 @@ def test_a_forecast_without_docker_says_that_it_knows_less(docker: Engine) -> No
     docker.tools = replace(docker.tools, active=silent)
     told = Told()
     processes.process("kill", "consul2", replace(ASKED, dry_run=True), told, docker.tools)
-    assert told.lines[0].endswith("What else is broken could not be asked.")
+    assert told.lines[0].endswith("Docker did not say which other faults there are.")
 
 
 def test_each_side_of_a_partition_is_cut_from_the_others(docker: Engine) -> None:
@@ -561,7 +561,7 @@ def test_an_old_consul_hands_no_leadership_over(docker: Engine) -> None:
 
 @pytest.mark.parametrize(
     ("target", "identity", "over"),
-    [("", None, "whom it chooses"), ("consul3", "id-consul3", "consul3"), ("follower", "id-consul2", "consul2")],
+    [("", None, "a server of its choice"), ("consul3", "id-consul3", "consul3"), ("follower", "id-consul2", "consul2")],
 )
 def test_a_leader_hands_its_leadership_to_a_server_or_to_whom_it_chooses(
     docker: Engine, target: str, identity: str | None, over: str

@@ -45,9 +45,9 @@ def test_a_control_that_does_not_connect_proves_nothing(outcome: Outcome) -> Non
         ({"controls": ()}, "no server of it runs"),
         (
             {"tries": (Tried(CROSSING, Outcome.UNKNOWN),)},
-            "1 of the connections told nothing, such as the one to 10.213.1.2:8300",
+            "1 of the connections proved nothing, such as the one to 10.213.1.2:8300",
         ),
-        ({"joins": (Joined(JOIN, Outcome.UNKNOWN, "killed"),)}, "the join of consul1 to b told nothing: killed"),
+        ({"joins": (Joined(JOIN, Outcome.UNKNOWN, "killed"),)}, "the join of consul1 to b proved nothing: killed"),
         ({"after": None}, "did not say who is a member"),
         ({"place": replace(PLACE, down=("consul3",))}, "consul3 does not run"),
         ({"doubts": ("it burns",)}, "it burns"),

@@ -1,8 +1,8 @@
 """The checks of registers: compare-and-set, and that reads never go back.
 
-Every write of a register names the value that it replaces, and no value is written twice. So the last value gives the
-whole order, and a history can be checked in it completely: a request that began after another was answered may not
-stand before it (linearizability; for histories in which each write is known, pairs suffice: Gibbons and Korach, 1997).
+Every write of a register names the value that it replaces, and no value is written twice. So the last value determines
+the whole order, and a history can be checked against it completely: a request that began after another was answered
+may not stand before it (linearizability; with every write known, pairs suffice: Gibbons and Korach, 1997).
 Where one is answered at the moment at which another is asked, either may be first.
 """
 
@@ -47,7 +47,7 @@ def check_cas(operations: Iterable[Operation], final: Final) -> Check:
     )
     found_out = (
         f"{outcomes['done']} acknowledged on {counted(len(registers), 'register')}, each in place of the value that it "
-        f"named; {outcomes['mismatch']} came too late and were told so"
+        f"named; {outcomes['mismatch']} came too late and changed nothing"
     )
     return check(
         "cas", violations, found_out, unknown="" if outcomes["done"] else "no compare-and-set was acknowledged"
@@ -71,7 +71,7 @@ def check_reads(operations: Iterable[Operation], final: Final) -> Check:
 
 
 def _has_places(asked: Sequence[Operation], final: str | None) -> bool:
-    """Whether reads can be placed; where they cannot, the check of the writes has said why."""
+    """Whether reads can be placed; where they cannot, the check of the writes reports why."""
     if final is None:
         return not any(operation.kind == "cas" and operation.outcome == "done" for operation in asked)
     return versions(asked, final).stranger is None

@@ -1,4 +1,4 @@
-"""The order in which a register had its values: known for certain, as every write replaced a value that it named."""
+"""The order of a register's values: known for certain, as every write named the value that it replaced."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Versions:
     Attributes:
         order: the values.
         place: where each stands in the order, from 0.
-        writers: the request that was to write a value, also of values that were never there.
-        stranger: a value that no client wrote; what was before it is not known.
+        writers: the request that was to write a value, also of values that the register never had.
+        stranger: a value that no client wrote; nothing is known of what was before it.
     """
 
     order: tuple[str, ...]
@@ -71,10 +71,10 @@ def versions(operations: Iterable[Operation], final: str | None) -> Versions:
 
 
 class Known:
-    """What was known for certain of a register's place, and since when.
+    """The bounds of a register's place in its order of values, and since when they are known.
 
     An answer that names a value shows that its place was reached: what a client read, in whatever mode, was committed.
-    The answer "it is another value by now" shows that the value's place was left, if it was reached before it was asked
+    The answer "it is another value by now" shows that the value's place was left, if it was reached before the request.
     for. Nothing else is certain: with these bounds, the latest moments that they leave are an order of all requests
     unless one of them comes before its own question.
     """
@@ -90,11 +90,11 @@ class Known:
                 told_no[place].append(operation)
             elif place != NOWHERE:
                 self._seen[place] = _earlier(self._seen[place], operation)
-        # Whoever has seen a later value has seen that the earlier ones are over.
+        # A client that has seen a later value has seen the end of the earlier ones.
         for place in range(len(self._seen) - 2, -1, -1):
             self._seen[place] = _earlier(self._seen[place], self._seen[place + 1])
         self._left: dict[int, Operation] = {}
-        # The last value was never left: an answer that says so is wrong, and shows nothing else.
+        # The last value was never replaced: an answer that says so is wrong, and shows nothing else.
         for place in range(NOWHERE, len(versions.order) - 1):
             known = [operation for operation in told_no[place] if self.since(place) < operation.begin]
             if known:

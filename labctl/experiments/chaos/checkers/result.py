@@ -1,4 +1,4 @@
-"""What a check says: the lab kept its word, it did not and these few requests show it, or nobody knows."""
+"""A checker's result: the promise was kept, it was broken and these few requests show it, or that is not known."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Violation:
 
 @dataclass(frozen=True)
 class Check:
-    """What became of one promise.
+    """The outcome for one promise.
 
     Attributes:
         name: one of `CHECKS`.
         verdict: see the module.
-        sentence: what was counted, or why nobody knows.
+        sentence: what was counted, or why the verdict is unknown.
         violations: how many there are.
-        shown: the one that the fewest requests show, the earliest of these.
+        shown: the one with the fewest requests, the earliest of these.
     """
 
     name: str

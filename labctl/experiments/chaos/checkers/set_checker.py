@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def check_added(operations: Iterable[Operation], final: Final) -> Check:
-    """Compare what clients added with what is there at the end; `operations` are the whole history."""
+    """Compare what clients added with the keys at the end; `operations` is the whole history."""
     adds = [operation for operation in operations if operation.kind == "add"]
     there = final.added
     violations = [wrong for operation in adds if (wrong := _wrong(operation, there.get(operation.key)))]
