@@ -1,4 +1,4 @@
-"""Run the labs' playbooks for many seats at once, and tell each seat's step."""
+"""Run the labs' playbooks for many seats at once, and report each seat's step."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from labctl.runner.playbook_run import TaskEvent
     from labctl.workshop.model.file import Workshop
 
-# What the role consul_cluster gives a lab (its defaults).
+# The default deadline of a lab in the role consul_cluster.
 READY_SECONDS = 120.0
 # The modules of a seat, and the step that it is in while one runs.
 _STEPS = {START: "starting", JOIN: "joining"}
@@ -30,10 +30,10 @@ _STEPS = {START: "starting", JOIN: "joining"}
 def bring_up(  # noqa: PLR0913, PLR0917 - what is run, for whom, and where it is told
     own: dict[str, Any], workshop: Workshop, labs: Iterable[str], forks: int, steps: Steps, hosts: Iterable[str] = ()
 ) -> tuple[dict[str, Outcome], dict[str, str]]:
-    """Start and join labs, `forks` at once, after the workshop's end was written down on those Docker hosts.
+    """Start and join labs, `forks` at once, after the workshop's end was recorded on those Docker hosts.
 
-    A lab that fails does not stop the others. Returns what came of each, and the hosts where the end could not be
-    written down, with the reasons. Raises LabctlError where Ansible itself failed.
+    A lab that fails does not stop the others. Returns each seat's outcome, and the hosts where the end could not be
+    recorded, with the reasons. Raises LabctlError where Ansible itself failed.
     """
     outcomes = {lab: Outcome(lab) for lab in labs}
     hosts = list(hosts)
@@ -74,7 +74,7 @@ def _note(outcome: Outcome, item: TaskEvent, steps: Steps) -> None:
         return
     if item.result is None:
         if item.text:
-            # The headline of a task names no host; ansible-runner gives it none.
+            # A task's header names no host, as ansible-runner gives it none.
             return
         outcome.begun = outcome.begun or item.at
         outcome.step = step

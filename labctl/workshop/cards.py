@@ -1,4 +1,4 @@
-"""`labctl workshop cards`: what every attendee is given, with the secrets that their seats really have."""
+"""`labctl workshop cards`: the attendees' cards, with the secrets that their seats really have."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CardRequest:
-    """What the user asked for besides the file.
+    """The user's request, besides the file.
 
     Attributes:
-        owner: whose the workshop is.
+        owner: the workshop's owner.
         seats: only these; all where none is named.
         login: the attendees' login on the Docker hosts; None for the usual one.
         address: where attendees find this machine with SSH; None where they sit at it.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from labctl.workshop.model.cards import Card
 
-# A spreadsheet runs what begins so (OWASP, "CSV Injection").
+# A spreadsheet executes cells that begin with one of these (OWASP, "CSV Injection").
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 COLUMNS = (
     "workshop", "seat", "number", "lab", "host", "address", "servers", "http_ports", "ssh", "url", "profile", "expires",
@@ -22,7 +22,7 @@ COLUMNS = (
 
 
 def text(cards: Sequence[Card]) -> str:
-    """The list, with a head, as RFC 4180 has it."""
+    """The list with a header, in the format of RFC 4180."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
@@ -52,6 +52,6 @@ def _values(card: Card) -> list[str]:
 
 
 def _cell(value: str) -> str:
-    """A cell that is only text: what a spreadsheet would compute has an apostrophe in front."""
+    """A cell that is only text: if a spreadsheet would compute it, it gets an apostrophe in front."""
     shown = harmless(value)
     return f"'{shown}" if value.startswith(_FORMULA) or shown.startswith(_FORMULA) else shown

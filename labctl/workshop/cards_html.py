@@ -27,7 +27,7 @@ class Paper:
 
 
 PAPERS = {"a4": Paper("A4", 210, 297), "letter": Paper("Letter", 215.9, 279.4)}
-# What most printers leave white at each edge.
+# Most printers leave this margin white at each edge.
 MARGIN = 7.0
 COLUMNS, ROWS = 2, 4
 
@@ -50,7 +50,7 @@ def html(workshop: str, cards: Sequence[Card], paper: str) -> str:
 
 
 def opens(cards: Sequence[Card]) -> str:
-    """What a card opens, and what this file does: only servers of the profile `full` ask who talks to them."""
+    """What a card gives access to, and so does this file: only servers of the profile `full` authenticate clients."""
     if all(card.asks_for_token for card in cards):
         own = "Each card opens its own seat only."
         return f"{own} This file opens them all: keep it to yourself, and delete it afterwards."

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from labctl.workshop.model.hosts import Fleet, HostLook
 
 PASSES = 3
-"""So many times what is still there, or there again, is removed."""
+"""How often to remove labs that are still there, or there again."""
 
 
 def down(  # noqa: PLR0913 - what, whose, where, whether it comes back, and who agrees
@@ -42,7 +42,7 @@ def down(  # noqa: PLR0913 - what, whose, where, whether it comes back, and who 
     The workshop's end goes with the last lab of a Docker host; not where labs come back, so are not gone `for_good`.
     Such labs are not named by a user, so `wanted` has labs and nothing that could be a seat's name or number.
 
-    `agrees` asks the user a question before seats go that nobody named; True where they say yes, or need not be asked.
+    `agrees` asks the user before unnamed seats are removed; True where they say yes, or were told not to be asked.
     `keep` raises LabctlError once the workshop's lock is lost, so that nothing may be removed.
     """
     steps.begin("Docker hosts: looking for seats")
@@ -58,7 +58,7 @@ def down(  # noqa: PLR0913 - what, whose, where, whether it comes back, and who 
         for lab, where in labs.items()
         if where in silent
     }
-    # The places of named seats are known; whether anything of the whole workshop is left elsewhere is not.
+    # The places of named seats are known; whether labs of the whole workshop are left elsewhere is not.
     unseen = {} if wanted or host is not None else dict(silent)
     there = {lab: where for lab, where in labs.items() if lab not in lost}
     steps.done(f"{len(there)} {'seat is' if len(there) == 1 else 'seats are'} there")
@@ -76,23 +76,23 @@ def down(  # noqa: PLR0913 - what, whose, where, whether it comes back, and who 
     failed: dict[str, str] = {}
     left, after, pending = there, fleet, emptied
     for _ in range(PASSES):
-        # The end goes last, and only where nothing is left: what could not be removed still has it.
+        # The end goes last, and only where nothing is left: labs that could not be removed keep it.
         ending = [name for name in pending if _is_empty(after, name)]
         if not left and not ending:
             break
         keep()
         before, said = failed, _remove(workshop, owner, left, ending, removed, steps)
         pending = [name for name in pending if name in said or name not in ending]
-        # The module has looked until nothing of a lab was left; this look is from outside, at all hosts. An engine ends
-        # what it was asked for also when the Ansible that asked, of an `up` that was killed, is gone already.
+        # The module has looked until nothing of a lab was left; this look is from outside, at all hosts. Engines finish
+        # the requests of a killed `up` even after the Ansible that sent them is gone.
         after = fleets.look(workshop, owner, refuse_two_places=False, by_name=True)
         left = _left(after, there, wanted, host)
         failed = {name: why for name, why in said.items() if name in left or name in pending}
         over = [name for name in pending if _is_empty(after, name) and name not in failed]
-        # What failed may have been busy, so it is tried again; what fails twice with the same words goes on to.
+        # A failed removal may have met a busy engine, so it is tried again; it stops after the same error twice.
         if failed == before and not over and set(left) <= set(failed):
             break
-    # A host that answered before and no longer does cannot be taken for one on which nothing is left.
+    # A host that answered before and no longer does does not count as one on which nothing is left.
     unseen |= {
         look.host.name: look.problem or ""
         for look in after.looks
@@ -112,7 +112,7 @@ def down(  # noqa: PLR0913 - what, whose, where, whether it comes back, and who 
 
 
 def _question(fleet: Fleet, there: Mapping[str, str]) -> str:
-    """The question before everything is removed: nothing can undo that."""
+    """The question before everything is removed: that cannot be undone."""
     seats = "The only seat" if len(there) == 1 else f"All {len(there)} seats"
     where = ", ".join(name for name in (look.host.name for look in fleet.looks) if name in there.values())
     return f"{seats} of the workshop {fleet.workshop.name} on {where}, and all data, would be gone for good. Remove?"
@@ -126,7 +126,7 @@ def _remove(  # noqa: PLR0913, PLR0917 - what is removed, whose, and where it is
     removed: dict[str, list[str]],
     steps: Steps,
 ) -> dict[str, str]:
-    """Remove labs, and the end of Docker hosts. Adds the parts to `removed`; returns what failed, with the reasons."""
+    """Remove labs, and the end of Docker hosts. Adds the parts to `removed`; returns the failures and their reasons."""
     own = _inventory(workshop, labs, owner)
     where = inventory.of_workshop(workshop.name, own, ",".join([*labs, *hosts]))
     forks, seconds = max(1, forks_for(labs, workshop.hosts)), deadlines.of_removal(len(labs))
@@ -141,20 +141,20 @@ def _remove(  # noqa: PLR0913, PLR0917 - what is removed, whose, and where it is
 
 
 def _note_held(locks: SeatLocks, steps: Steps) -> None:
-    """Say which labs wait for somebody else."""
+    """Report which labs wait for somebody else."""
     for held in locks.drain():
         steps.waits(f"{held.lab} waits for {held.who}")
 
 
 def _left(fleet: Fleet, there: Mapping[str, str], wanted: Sequence[str], host: str | None) -> dict[str, str]:
-    """The targets that are still on the Docker hosts; for a whole workshop, also labs that nobody saw there before."""
+    """The targets still on the Docker hosts; for a whole workshop, also labs there that are new since the last look."""
     places = [look.host.name for look in fleet.reached] if host is None else [host]
     still = {lab: place for place in places for lab in _on(fleet, place)}
     return {lab: place for lab, place in still.items() if not wanted or there.get(lab) == place}
 
 
 def chosen(fleet: Fleet, wanted: Sequence[str], host: str | None) -> dict[str, str]:
-    """The labs that are meant, those that the file no longer has included, with their Docker hosts."""
+    """The labs to remove, including those that the file no longer has, with their Docker hosts."""
     existing = dict(fleet.existing) if host is None else _on(fleet, host)
     if host is not None and host not in {look_host.host.name for look_host in fleet.looks}:
         raise LabctlError(
@@ -172,7 +172,7 @@ def chosen(fleet: Fleet, wanted: Sequence[str], host: str | None) -> dict[str, s
         return existing
     asked = set()
     for word in wanted:
-        # A lab that is no longer in the file has a name too, even one that is the number of another seat.
+        # A lab that is no longer in the file has a name, too, even one that is the number of another seat.
         there = [lab for lab in existing if word in {lab, lab.removeprefix(f"{fleet.workshop.name}-")}]
         lab = meant(word, {*labs_of(word, fleet.seats), *there})
         if lab is None:
@@ -195,12 +195,12 @@ def _emptied(fleet: Fleet, there: Mapping[str, str]) -> list[str]:
 
 
 def _is_empty(fleet: Fleet, host: str) -> bool:
-    """Whether a host told that it has no lab of the workshop."""
+    """Whether a host reported that it has no lab of the workshop."""
     return any(look.host.name == host for look in fleet.reached) and not _on(fleet, host)
 
 
 def _on(fleet: Fleet, host: str) -> dict[str, str]:
-    """The labs of one host; a lab may live on another one too, after that one was given up."""
+    """The labs of one host; a lab may also live on another one after that one was given up."""
     return {
         lab["lab"]: host
         for look in fleet.reached
@@ -216,7 +216,7 @@ def some_lab_stays(look: HostLook, workshop: str, there: Mapping[str, str]) -> b
 
 
 def _inventory(workshop: Workshop, there: Mapping[str, str], owner: str) -> dict[str, Any]:
-    """The labs as Ansible hosts, each with its Docker host's connection and nothing of the file that may be gone."""
+    """The labs as Ansible hosts, each with only its Docker host's connection: the workshop's file may have changed."""
     refuse_same_names(workshop, there)
     hosts = {host.name: connection_of(host) for host in workshop.hosts}
     return {

@@ -72,7 +72,7 @@ def expire(
 
 
 def _refuse_silent(fleet: Fleet, silent: Sequence[str]) -> None:
-    """Raise LabctlError where one of these Docker hosts told nothing: what is there is not known."""
+    """Raise LabctlError where one of these Docker hosts did not answer: its labs are unknown."""
     problems = {look.host.name: str(look.problem).rstrip(".") for look in fleet.looks}
     if silent:
         why = "; ".join(f"{host}: {problems[host]}" for host in silent)
@@ -83,10 +83,10 @@ def _refuse_silent(fleet: Fleet, silent: Sequence[str]) -> None:
 
 
 def _write_down(fleet: Fleet, owner: str, end: int, steps: Steps) -> ExpiryResult:
-    """Write an end down on every Docker host with seats. Raises LabctlError that names the hosts where it is not."""
+    """Record an end on every Docker host with seats. Raises LabctlError that names the hosts where that failed."""
     workshop = fleet.workshop
     places = set(fleet.existing.values())
-    # A host without seats may have an end all the same, which would remove those that come there later.
+    # A host without seats may still have an end, which would remove labs that come there later.
     hosts = [
         look.host.name
         for look in fleet.reached
@@ -106,7 +106,7 @@ def _write_down(fleet: Fleet, owner: str, end: int, steps: Steps) -> ExpiryResul
         "workshop_reaper_end": end,
     }
     for look in fleet.reached:
-        # Any image will do, and a host that has seats has one; it need not be the one that the file wants next.
+        # Any image will do, and a host with seats has one; it need not be the one that the file wants next.
         images = look.facts.read["images"] if look.facts else []
         version = workshop.spec.version if workshop.spec.version in images else next(iter(images), "")
         group["hosts"][look.host.name]["workshop_reaper_image"] = f"raft-labctl/consul:{version}"

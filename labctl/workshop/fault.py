@@ -40,12 +40,12 @@ class SeatFaults:
 
     Args:
         fleet: the workshop's current state.
-        seats: those that are meant.
+        seats: the seats to fault.
         steps: where progress goes.
-        tools: with which it is done.
+        tools: how faults are applied.
         labs: the workshop's labs with their engines.
         told: reads an election from the logs.
-        keep: raises LabctlError where the workshop is somebody else's to change now.
+        keep: raises LabctlError where somebody else has the workshop by now.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - as above
@@ -77,7 +77,7 @@ class SeatFaults:
         chosen = dict(
             zip(self._labs, each(lambda item: self._choose(item[1], target), self._labs.values(), AT_ONCE), strict=True)
         )
-        # Before all are struck at the same moment: each Docker host stamps by a clock of its own.
+        # Before all are hit at the same moment: each Docker host stamps with its own clock.
         self._clocks = self._asked_clocks()
         self._keep()
         self._steps.begin(f"{verb} {target} in {counted(len(self._labs), 'seat')}: now")
@@ -112,7 +112,7 @@ class SeatFaults:
             client, seat_lab = self._labs[lab]
             away = processes.taken_away(seat_lab, None, self._tools)
             processes.bring_back(away, tools=self._tools)
-            # Looked up again: some servers run only since now.
+            # Looked up again: some servers have started only now.
             self._tools.lift(self._tools.find_lab(client, lab) or seat_lab, None)
             return self._of(lab, servers=tuple(server.name for server in away))
 
@@ -132,7 +132,7 @@ class SeatFaults:
         return {name: clocks[id(lab.place)] for name, (_, lab) in self._labs.items()}
 
     def _within(self, struck: Sequence[SeatFault]) -> float:
-        """How far apart the strokes were, in seconds: by this machine's clock, as they may be on several hosts."""
+        """The seconds between the first fault and the last, by this machine's clock, as there may be several hosts."""
         times = []
         for seat_fault in struck:
             host = self._clocks.get(seat_fault.lab)
@@ -195,7 +195,7 @@ class SeatFaults:
                 struck, leader=timeline.leader, term=timeline.term, seconds=seconds, campaigns=len(timeline.stood)
             )
         if leader.address not in {lab.server(name).address for name in struck.servers}:
-            # Followers were struck: the leader went on, and there was nothing to elect.
+            # Followers were hit: the leader went on, so there was no election.
             return replace(struck, leader=leader.name, term=leader.term)
         return None
 

@@ -1,4 +1,4 @@
-"""The board of a fault in many seats: who lost whom, who leads now, and how long nobody did."""
+"""The results of a fault in many seats: who was lost, who leads now, and how long there was no leader."""
 
 from __future__ import annotations
 

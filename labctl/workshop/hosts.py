@@ -1,4 +1,4 @@
-"""The engines of a workshop's Docker hosts, for what looks at seats or disturbs them without Ansible."""
+"""The engines of a workshop's Docker hosts, for commands that look at seats or disturb them without Ansible."""
 
 from __future__ import annotations
 
@@ -50,6 +50,6 @@ def client_of(host: Host) -> Client:
 
 
 def _labs_on(host: Host, fleet: Fleet) -> list[tuple[Client, Lab]]:
-    """The labs of that workshop of that owner: somebody else may have come since the look, with one of that name."""
+    """The labs of that workshop of that owner: somebody else may have made one of that name since the look."""
     client, ours = client_of(host), (fleet.workshop.name, fleet.owner)
     return [(client, lab) for lab in list_labs(client) if (lab.workshop, lab.owner) == ours]

@@ -1,4 +1,4 @@
-"""`labctl workshop inventory`: what Ansible needs to do the same as `labctl workshop up`."""
+"""`labctl workshop inventory`: an Ansible inventory that does the same as `labctl workshop up`."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def placed_inventory(workshop: Workshop, owner: str, look: Callable[..., Fleet] 
 
 
 def as_text(made: Inventory) -> str:
-    """An inventory as YAML, with how it is used."""
+    """An inventory as YAML, with a comment on how to use it."""
     text = made.text(unicode=True)
-    # YAML can write what a terminal must not get, too.
+    # YAML can also hold characters that a terminal must not get.
     well = all(harmless(line) == line for line in text.split("\n"))
     return _HEAD.format(name=made.name) + (text if well else made.text(unicode=False))

@@ -1,4 +1,4 @@
-"""`labctl workshop plan --fix`: bring Docker hosts to where they can hold seats, as far as the playbooks can."""
+"""`labctl workshop plan --fix`: prepare Docker hosts for seats, as far as the playbooks can."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def prepare(workshop: Workshop, owner: str, steps: Steps) -> Plan:
-    """Bring an engine to every host without one, and the image to all of them. Returns the plan after that.
+    """Install an engine on every host without one, and bring the image to all of them. Returns the plan after that.
 
-    A host that cannot be prepared is named, and stops no other. Raises LabctlError.
+    A host that cannot be prepared is named, and does not stop the others. Raises LabctlError.
     """
     plan = plans.make(fleets.look(workshop, owner))
     broken = [look.host.name for look in plan.fleet.looks if look.problem is not None]

@@ -1,4 +1,4 @@
-"""`labctl workshop reset`: rebuild one seat as its card has it, without disturbing any other."""
+"""`labctl workshop reset`: rebuild one seat so that its card still fits, without disturbing any other."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def reset(
 ) -> tuple[Removed, Result | None]:
     """Remove seats with their data and bring them up again: same name, addresses, token and key. Raises LabctlError.
 
-    Each comes back on its own Docker host, whatever else has changed. Returns what was removed and what came up;
-    nothing comes up where something could not be removed, and nothing is removed that could not come up. `keep` raises
+    Each comes back on its own Docker host, whatever else has changed. Returns the outcome of the removal and of the
+    `up`; a seat is not brought up unless it was removed, nor removed if it could not come up. `keep` raises
     LabctlError once the workshop's lock is lost.
     """
     fleet = fleets.look(workshop, owner)

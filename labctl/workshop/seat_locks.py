@@ -1,4 +1,4 @@
-"""Who else holds a seat's lab: the Docker hosts are asked, because over SSH a module is heard only at its end."""
+"""Who else holds a seat's lab: read from the Docker hosts, because over SSH a module's output comes only at its end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from labctl.workshop.model.file import Host
 
 LOOK_SECONDS = 2.0
-# A host that is slow to say so is asked again: what the seats wait for has deadlines of its own.
+# A slow host is asked again later: the seats have deadlines of their own.
 ENGINE_SECONDS = 5.0
 
 
@@ -32,7 +32,7 @@ class Held(NamedTuple):
 
 
 class SeatLocks:
-    """Looks now and then who holds labs on Docker hosts, in a thread, while a block runs.
+    """Looks now and then for other holders of labs on Docker hosts, in a thread, while a block runs.
 
     Args:
         hosts: the Docker hosts of the labs.
@@ -53,7 +53,7 @@ class SeatLocks:
         self._thread = threading.Thread(target=self._look, daemon=True)
 
     def __enter__(self) -> Self:
-        """Begin to look."""
+        """Start looking."""
         self._thread.start()
         return self
 
@@ -73,7 +73,7 @@ class SeatLocks:
             for lab, note in (pair for here in each(self._on, self._hosts, hosts.AT_ONCE) for pair in here):
                 notes.setdefault(lab, []).append(note)
             for lab, left in notes.items():
-                # Anybody may have left them, as many as they like.
+                # Anybody may have left these notes, and any number of them.
                 first = min(left, key=lambda note: (lock_holder.holder_of(note) is None, note))
                 known = first if lock_holder.holder_of(first) is not None else ""
                 if (lab, known) not in told:
@@ -82,7 +82,7 @@ class SeatLocks:
                     self._seen.put(Held(lab, f"{lock_holder.told(known)}{more}"))
 
     def _on(self, host: Host) -> list[tuple[str, str]]:
-        """The labs that somebody else holds on a Docker host, with their notes; none where it does not say."""
+        """The labs that somebody else holds on a Docker host, with their notes; none where it does not answer."""
         try:
             engine = hosts.client_of(host).place.engine(ENGINE_SECONDS)
             volumes = engine.volumes({"label": LABEL_LOCK}, doing="looking who works on the seats")

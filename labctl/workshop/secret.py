@@ -1,4 +1,4 @@
-"""`labctl workshop secret`: a copy of what a workshop's seats follow from, and how it comes back.
+"""`labctl workshop secret`: save a copy of the secret that a workshop's seats are derived from, and restore it.
 
 The copy is a JSON document: the secret, the numbers of the seats' names, and the seeds of seats that were made while
 the secret was away, all of which another machine needs to print the same cards.
@@ -23,7 +23,7 @@ _LONGEST = 1 << 20
 
 
 def exported(workshop: str) -> str:
-    """The copy, as it is kept in a file. Raises LabctlError where there is no secret."""
+    """The copy, as it is saved to a file. Raises LabctlError where there is no secret."""
     register = WorkshopState(workshop)
     if not register.has_secret():
         raise LabctlError(
@@ -44,7 +44,7 @@ def exported(workshop: str) -> str:
 
 
 def imported(workshop: str, path: Path | None, *, force: bool) -> None:
-    """Take a copy back from a file, or from standard input. Raises LabctlError."""
+    """Restore a copy from a file, or from standard input. Raises LabctlError."""
     name = "standard input" if path is None else str(path)
     copy = parsed(_text(path, name), name)
     if copy.workshop != workshop:
@@ -70,7 +70,7 @@ def _text(path: Path | None, name: str) -> str:
     try:
         if path is None:
             return sys.stdin.read(_LONGEST)
-        # A pipe would keep us waiting for its writer.
+        # Opening a pipe would wait for its writer.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), encoding="utf-8") as file:
             state = os.fstat(file.fileno())
             if not stat.S_ISREG(state.st_mode):
@@ -89,7 +89,7 @@ def _text(path: Path | None, name: str) -> str:
 
 
 def parsed(text: str, name: str) -> SecretCopy:
-    """Read a copy. Raises LabctlError, with nothing of what is in it."""
+    """Parse a copy. Raises LabctlError, with nothing of its content."""
     try:
         given = state_schema.document(text)
         return SecretCopy(

@@ -1,6 +1,6 @@
-"""Read a workshop's state, here or from a copy: it is refused unless all of it is as labctl writes it.
+"""Parse a workshop's state, from here or from a copy: it is refused unless all of it is as labctl writes it.
 
-Every function raises ValueError with what is wrong, as a part of a sentence and with nothing secret in it.
+Every function raises ValueError with the problem, as a part of a sentence and with nothing secret in it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-# Of any number here; Python refuses to read one of thousands, and says so in words of its own.
+# For any number here; Python refuses to parse one with thousands of digits, in words of its own.
 _MOST_DIGITS = 20
 
 
 def document(text: str) -> dict[str, Any]:
-    """A JSON object. Keys that are given twice, and what no JSON is but Python reads (NaN), are refused."""
+    """A JSON object. Duplicate keys are refused, and so are values that only Python reads (NaN)."""
     try:
         content = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number, parse_int=_whole)
     except RecursionError:
@@ -34,7 +34,7 @@ def document(text: str) -> dict[str, Any]:
 
 
 def numbers(content: Any) -> dict[str, int]:
-    """The numbers of names: each a whole one that a seat can have, and no other name's."""
+    """The numbers of names: each a whole number that a seat can have, and unique."""
     for name, number in _object(content, "numbers").items():
         _name(name)
         if type(number) is not int or not 1 <= number <= MOST_SEATS:

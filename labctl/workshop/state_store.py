@@ -1,11 +1,11 @@
-"""What this machine keeps of a workshop: its secret, the numbers of its names, the last failures. All mode 0600.
+"""A workshop's state on this machine: its secret, the numbers of its names, the last failures. All mode 0600.
 
 Nothing in it decides what exists. Without it, numbers are read from the seats' labels, and a new secret is made for
-seats to come; seats that are there keep their own, and are marked as having an unknown secret. A file
-that is damaged is not a file that is not there: nobody knows what it said, so it is refused.
+new seats; existing seats keep their own, and are marked as having an unknown secret. A damaged
+file is not a missing one: its content is unknown, so it is refused.
 
-Several commands may use it at once. Whoever changes a file reads it, changes it and writes it under one lock; whoever
-gives seats their numbers or places holds `placing` from the look at the Docker hosts on.
+Several commands may use it at once. A change of a file reads, changes and writes it under one lock; whatever
+assigns numbers or places to seats holds `placing` from its look at the Docker hosts on.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Kept = TypeVar("Kept")
 _SECRET, _NUMBERS, _PLACES, _FAILED, _LOCK = "secret", "numbers.json", "places.json", "failed.json", "lock"
 _UNKNOWN_SECRETS, _NEVER, _PLACING = "strangers.json", "never", "placing"
-# Longer than a look at Docker hosts that do not answer, so who waits for that long waits for one that hangs.
+# Longer than a look at Docker hosts that do not answer: after that, the other command hangs.
 LOCK_SECONDS = 120.0
 _LONGEST = 1 << 20
 # Advice for a damaged file, so that nobody removes one whose content cannot be recovered.
@@ -49,13 +49,13 @@ _MENDED_BY = {
 
 @dataclass(frozen=True)
 class SecretCopy:
-    """What the seats of a workshop follow from.
+    """What the seats of a workshop are derived from.
 
     Attributes:
         workshop: its name.
         secret: its secret.
         numbers: the numbers that names were given.
-        seeds: of labs whose seed follows from another secret, made while this one was away.
+        seeds: of labs whose seed was derived from another secret, made while this one was missing.
     """
 
     workshop: str
@@ -65,12 +65,12 @@ class SecretCopy:
 
 
 class WorkshopState:
-    """The register of one workshop. Every method raises LabctlError where the state folder does not allow it.
+    """The state of one workshop. Every method raises LabctlError where the state folder does not allow it.
 
     Args:
         workshop: its name.
         patience: how long to wait for another command that uses it, in seconds.
-        say_after: after how long it says who it waits for.
+        say_after: after how many seconds it reports who it waits for.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class WorkshopState:
         """The folder with the seats' seeds."""
         return self.folder / "seats"
 
-    # -- the secret and what follows from it -----------------------------------------------------------------
+    # -- the secret and what is derived from it --------------------------------------------------------------
 
     @property
     def secret_file(self) -> Path:
@@ -110,7 +110,7 @@ class WorkshopState:
         return self._bytes(text, _SECRET)
 
     def seed(self, lab: str) -> bytes:
-        """A seat's seed: the one that was kept for it, else the one that follows from the secret."""
+        """A seat's seed: the one that was stored for it, else the one derived from the secret."""
         kept = self._kept_seed(lab)
         return derived_secrets.seed_of(self.secret(), lab) if kept is None else kept
 
@@ -119,9 +119,9 @@ class WorkshopState:
         return None if text is None else self._bytes(text, _seed_name(lab))
 
     def write_seeds(self, seats: Iterable[Seat], existing: Collection[str]) -> None:
-        """Lay the seats' seeds where the playbooks read them; one that is there stays.
+        """Write the seats' seeds where the playbooks read them; existing files stay.
 
-        `existing` are the labs that were there before. Where a new secret has to be made, theirs is another one.
+        `existing` are labs that existed before. If a new secret has to be made, theirs is another one.
         """
         with self._locked():
             known, now = self._unknown_secrets(), self.seats_with_unknown_secret(existing)
@@ -134,7 +134,7 @@ class WorkshopState:
                     self._write(name, derived_secrets.seed_of(secret, seat.lab).hex() + "\n")
 
     def seats_with_unknown_secret(self, existing: Collection[str]) -> list[str]:
-        """The labs that exist and that nobody here knows the seed of: it followed from a secret that was lost here."""
+        """The existing labs whose seed is unknown here: it was derived from a secret that was lost."""
         known = self._unknown_secrets()
         lost = not self.has_secret()
         return sorted(lab for lab in existing if lab in known or (lost and self._read(_seed_name(lab)) is None))
@@ -142,10 +142,10 @@ class WorkshopState:
     def _unknown_secrets(self) -> list[str]:
         return self._noted(_UNKNOWN_SECRETS, state_schema.strangers) or []
 
-    # -- a copy of it, for another machine or for a bad day --------------------------------------------------
+    # -- a copy, for another machine or for a bad day --------------------------------------------------------
 
     def copy(self) -> SecretCopy:
-        """What another machine needs to know the seats as this one does. Only where the secret is here."""
+        """The secrets that another machine needs to derive the same seats. Only where the secret is here."""
         with self._locked():
             secret, strangers = self._secret(), self._unknown_secrets()
             labs = [path.stem for path in sorted(self.seeds.glob("*.seed"))]
@@ -154,9 +154,9 @@ class WorkshopState:
             return SecretCopy(self.workshop, secret, self.numbers(), own)
 
     def take(self, copy: SecretCopy, *, force: bool = False) -> None:
-        """Know the seats as the copy does. Seeds of seats that were made here in the meantime stay.
+        """Take over the copy's secrets. Seeds of seats that were made here in the meantime stay.
 
-        With `force`, it also takes the place of another secret, and of numbers that are damaged here.
+        With `force`, it also replaces another secret, and numbers that are damaged here.
         """
         with self.placing(), self._locked():
             if not force and self.has_secret() and self._secret() != copy.secret:
@@ -174,7 +174,7 @@ class WorkshopState:
                     raise
                 own = {}
             for lab in strangers:
-                # It is not that seat's: it follows from a secret that was made when the right one was away.
+                # Not that seat's seed: it was derived from a secret that was made while the right one was missing.
                 (self.folder / _seed_name(lab)).unlink(missing_ok=True)
             for lab, seed in copy.seeds.items():
                 self._write(_seed_name(lab), seed.hex() + "\n")
@@ -182,7 +182,7 @@ class WorkshopState:
             own = {name: number for name, number in own.items() if number not in given}
             self._note(_NUMBERS, {**own, **copy.numbers})
             self._write(_SECRET, copy.secret.hex() + "\n")
-            # Last: a process that is killed before leaves no seat with a card from a wrong secret.
+            # Last: if the process is killed before, no seat gets a card from a wrong secret.
             self._note(_UNKNOWN_SECRETS, {"labs": []})
 
     # -- names and failures ----------------------------------------------------------------------------------
@@ -192,7 +192,7 @@ class WorkshopState:
         return self._noted(_NUMBERS, state_schema.numbers) or {}
 
     def keep_numbers(self, seats: Iterable[Seat]) -> None:
-        """Remember the seats' numbers, besides those of the past. Call it while `placing`, as the look before it."""
+        """Store the seats' numbers, besides those of the past. Call it while `placing`, as the look before it."""
         with self._locked():
             before = self.numbers()
             now = before | {seat.name: seat.number for seat in seats}
@@ -204,14 +204,14 @@ class WorkshopState:
         return self._noted(_PLACES, state_schema.texts) or {}
 
     def keep_places(self, places: Mapping[str, str]) -> None:
-        """Remember where the labs are. Call it while `placing`, as the look before it."""
+        """Store where the labs are. Call it while `placing`, as the look before it."""
         with self._locked():
             if places != self.places():
                 self._note(_PLACES, dict(places))
 
     @contextmanager
     def placing(self) -> Iterator[None]:
-        """Hold this from the look at the Docker hosts until what was chosen is kept.
+        """Hold this from the look at the Docker hosts until the choice is stored.
 
         Without it, two commands at once place a seat twice, or give two seats one number.
         """
@@ -219,11 +219,11 @@ class WorkshopState:
             yield
 
     def never_ends(self) -> bool:
-        """Whether somebody took the workshop's end away, so that the one in its file no longer counts."""
+        """Whether a user removed the workshop's end, so that the one in its file no longer counts."""
         return (self.folder / _NEVER).is_file()
 
     def keep_never(self, *, never: bool) -> None:
-        """Remember that the workshop has no end, or that it has one."""
+        """Store that the workshop has no end, or that it has one."""
         with self._locked():
             if never:
                 self._write(_NEVER, "")
@@ -235,7 +235,7 @@ class WorkshopState:
         return self._noted(_FAILED, state_schema.texts) or {}
 
     def keep_failed(self, outcomes: Mapping[str, str | None]) -> None:
-        """Remember the outcome of labs: why they are not ready, or None where they are. Those of other labs stay."""
+        """Store the outcome of labs: why they are not ready, or None where they are. Those of other labs stay."""
         with self._locked():
             before = self.failed()
             now = {lab: reason for lab, reason in {**before, **outcomes}.items() if reason is not None}
@@ -254,7 +254,7 @@ class WorkshopState:
     # -- files -----------------------------------------------------------------------------------------------
 
     def _bytes(self, text: str, name: str) -> bytes:
-        """A secret or a seed out of its file. Raises LabctlError without anything of what is in it."""
+        """Read a secret or a seed from its file. Raises LabctlError without anything of its content."""
         try:
             content = bytes.fromhex(text.strip())
             derived_secrets.seed_of(content, "")
@@ -267,7 +267,7 @@ class WorkshopState:
         return content
 
     def _noted(self, name: str, read: Callable[[Any], Kept]) -> Kept | None:
-        """A file's content, strictly read; None if there is no file. Raises LabctlError where it is damaged."""
+        """Parse a file, strictly; None if there is no file. Raises LabctlError where it is damaged."""
         text = self._read(name)
         if text is None:
             return None
@@ -285,7 +285,7 @@ class WorkshopState:
     def _read(self, name: str) -> str | None:
         try:
             with plain_files.opened(self.folder / name, sys.maxsize) as file:
-                # What is longer was not written here, and is damaged without its end.
+                # A longer file was not written here, and is damaged even without reading the rest.
                 return file.read(_LONGEST).decode("ascii", "replace")
         except FileNotFoundError:
             return None
@@ -303,7 +303,7 @@ class WorkshopState:
 
     @contextmanager
     def _locked(self, name: str = _LOCK) -> Iterator[None]:
-        """Keep two commands apart; a killed one lets go. Raises LabctlError where another one does not let go."""
+        """Keep two commands apart; a killed one releases the lock. Raises LabctlError where another one keeps it."""
         patience = lock_holder.Patience(self._patience, waiting.tell, self._say_after)
         note = lock_holder.holder(f"labctl workshop (of {self.workshop})", LOCK_SECONDS).note
         with contextlib.ExitStack() as stack:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from labctl.engine.status import Status
     from labctl.workshop.model.hosts import Fleet
 
-# A leader writes some lines a minute; an election further back than these is shown as unknown.
+# A leader logs a few lines a minute; an election further back than these is shown as unknown.
 LAST_LINES = 4000
 _WON = "election won"
 

@@ -1,4 +1,4 @@
-"""Look at all Docker hosts of a workshop at once: what each has and which seats live there."""
+"""Survey all Docker hosts of a workshop at once: what each has and which seats live there."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Ask = Callable[["Host"], "tuple[Facts | None, str | None]"]
 
 @dataclass(frozen=True)
 class Survey:
-    """Who asks the Docker hosts of a workshop."""
+    """How the Docker hosts of a workshop are asked."""
 
     ask: Ask | None = None
 
@@ -52,8 +52,8 @@ def look(
 ) -> Fleet:
     """Ask every Docker host, in parallel.
 
-    Who only means labs `by_name`, to remove them or to move their end, needs no numbers: where nobody can tell these,
-    the fleet has no seats, and nothing keeps its labs from being removed.
+    `by_name` is for commands that only use the labs' names, to remove them or move their end. They need no numbers:
+    where these are unknown, the fleet has no seats, and its labs can still be removed.
 
     Raises LabctlError (refused) where the workshop is somebody else's, and where a seat lives twice.
     """
@@ -75,7 +75,7 @@ def look(
             number = label_values.seat_number(lab.get("number"))
             if number is not None and lab["lab"] == seat_rules.lab_of(workshop.name, lab.get("seat", "")):
                 numbers[lab["seat"]] = number
-    # Nobody knows what is on a host that does not answer: its seats are lost, not free to be made again elsewhere.
+    # The labs on a host that does not answer are unknown: its seats are lost, not free to be made again elsewhere.
     silent = {look_host.host.name for look_host in looks if look_host.facts is None}
     places = register.places()
     remembered = {lab: host for lab, host in places.items() if host in silent}
@@ -91,10 +91,10 @@ def look(
 
 
 def _numbers(kept: Mapping[str, int], labelled: Mapping[str, int]) -> dict[str, int]:
-    """The numbers of seats' names: as the labs there have them.
+    """The numbers of seats' names, as the labs there have them.
 
-    But for one that is known to be another's, where it is known whose the lab's own is. Where it is not, two seats have
-    one number, and the code that makes seats of them refuses that.
+    Except for one that is known to belong to another name, if the owner of the lab's own number is known. If not, two
+    seats get one number, and the code that makes the seats refuses that.
     """
     numbers = dict(kept)
     for name, number in sorted(labelled.items()):

@@ -216,7 +216,7 @@ def outcomes_document(result: Result) -> dict[str, Any]:
 
 
 def outcomes_text(result: Result, columns: int | None = None) -> str:
-    """What `workshop up` says in the end. `columns` is how wide the terminal is; None is as wide as needed."""
+    """The final output of `workshop up`. `columns` is how wide the terminal is; None is as wide as needed."""
     name, failed = paint(result.plan.fleet.workshop.name, "bold"), result.failed
     count = len(result.outcomes)
     if not failed:
@@ -241,7 +241,7 @@ def outcomes_text(result: Result, columns: int | None = None) -> str:
 
 
 def _grouped(reasons: Sequence[tuple[str, str]]) -> list[str]:
-    """Each reason once, behind those that it is for."""
+    """Each reason once, behind the seats that it is for."""
     return [
         f"{harmless(', '.join(who for who, why in reasons if why == reason))}: {harmless(reason)}"
         for reason in dict.fromkeys(why for _, why in reasons)
@@ -325,7 +325,7 @@ def seats_text(fleet: Fleet, seats: Sequence[SeatStatus], columns: int | None = 
 
 
 def _fitted(lines: Iterable[str], columns: int | None) -> list[str]:
-    """Sentences that are no wider than the terminal."""
+    """Sentences broken at the terminal's width."""
     return [line if columns is None else wrapped(line, columns) for line in lines]
 
 
@@ -361,7 +361,7 @@ def removed_document(removed: Removed) -> dict[str, Any]:
 
 
 def removed_text(removed: Removed, columns: int | None = None) -> str:
-    """What `workshop down` says in the end; empty where there is nothing to add."""
+    """The final output of `workshop down`; empty where there is nothing to add."""
     lines = [_wrong(lab, why) for lab, why in sorted(removed.failed.items())]
     lines += [f"{paint(sign('failed'), 'red')} {harmless(lab)} is still there: run it again." for lab in removed.left]
     lines += [

@@ -46,17 +46,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class UpOptions:
-    """What the user asked for besides the file.
+    """The user's request, besides the file.
 
     Attributes:
-        owner: whose the workshop is.
+        owner: the workshop's owner.
         seats: only these; all where none is named.
         retry_failed: only those that the last `up` left not ready.
         replace: seats on hosts that do not answer are recreated on the others.
         kept: the Docker hosts of labs that were just removed and are to be recreated there.
-        labs: only these, for a caller that knows already which seats are meant.
+        labs: only these, for a caller that has already chosen the seats.
         keep: raises LabctlError once the workshop's lock is lost, so that nothing may be changed.
-        now: what time it is here, in seconds since 1970.
+        now: the time here, in seconds since 1970.
         look: asks all Docker hosts.
     """
 
@@ -93,7 +93,7 @@ def up(workshop: Workshop, options: UpOptions, steps: Steps) -> Result:
 
 
 def _plan(workshop: Workshop, register: WorkshopState, options: UpOptions, steps: Steps) -> tuple[Plan, list[str]]:
-    """Where each seat goes, and the labs that are wanted. Raises LabctlError where one of these has no place."""
+    """Where each seat goes, and the wanted labs. Raises LabctlError where one of these has no place."""
     steps.begin(f"Docker hosts: looking at {counted(len(workshop.hosts), 'host')}")
     fleet = options.look(workshop, options.owner)
     plan = plans.make(fleet, replaced=fleet.silent() if options.replace else (), kept=options.kept)
@@ -107,16 +107,16 @@ def _plan(workshop: Workshop, register: WorkshopState, options: UpOptions, steps
 
 
 def _remember(plan: Plan, register: WorkshopState) -> None:
-    """Keep what must be known when a host is lost or a seat is made again."""
+    """Store what must be known when a host is lost or a seat is rebuilt."""
     register.keep_numbers(plan.fleet.seats)
     register.keep_places(plan.placement.hosts)
     register.write_seeds(plan.fleet.seats, plan.staying())
 
 
 def end_of(plan: Plan, register: WorkshopState) -> int | None:
-    """When the workshop ends, in seconds since 1970: as its hosts know it, else as its file says; None for never.
+    """When the workshop ends, in seconds since 1970: as its hosts have it, else as its file has it; None for never.
 
-    0 where the end was taken away and a host that was not reached then still has one.
+    0 where the end was removed and a host that was not reached then still has one.
     """
     kept, expires = plan.fleet.end(), plan.fleet.workshop.expires
     if register.never_ends():
@@ -125,7 +125,7 @@ def end_of(plan: Plan, register: WorkshopState) -> int | None:
 
 
 def _refuse_over(plan: Plan, register: WorkshopState) -> None:
-    """Raise LabctlError (refused) where the Docker hosts are about to remove what would be made."""
+    """Raise LabctlError (refused) where the Docker hosts are about to remove the new labs."""
     end = None if register.never_ends() else plan.fleet.end()
     if end is not None and end <= time.time():
         name = plan.fleet.workshop.name
@@ -138,7 +138,7 @@ def _refuse_over(plan: Plan, register: WorkshopState) -> None:
 
 
 def _lost(plan: Plan, wanted: Sequence[str], steps: Steps) -> dict[str, Outcome]:
-    """The seats for which nothing can be done now, because of where they are."""
+    """The seats for which nothing can be done now, because of their Docker host."""
     lost = {lab: reason for lab, reason in plans.lost(plan).items() if lab in wanted}
     for reason in dict.fromkeys(lost.values()):
         steps.lost([lab for lab, why in lost.items() if why == reason], reason)
@@ -148,7 +148,7 @@ def _lost(plan: Plan, wanted: Sequence[str], steps: Steps) -> dict[str, Outcome]
 def _begin(
     plan: Plan, means: InventorySettings, wanted: Sequence[str], settled: Mapping[str, Outcome], steps: Steps
 ) -> dict[str, Outcome]:
-    """Bring up what is not settled, and write the end down on the hosts that do not have it."""
+    """Bring up the unsettled seats, and record the end on the hosts that do not have it."""
     workshop = plan.fleet.workshop
     own = inventory_of(workshop, plan.fleet.seats, plan.placement.hosts, means)
     without_end = _not_kept(plan.usable(), workshop.name, means)
@@ -160,14 +160,14 @@ def _begin(
 
 
 def _not_kept(looks: Iterable[HostLook], workshop: str, means: InventorySettings) -> list[str]:
-    """The Docker hosts on which the end has yet to be written down, or taken away."""
+    """The Docker hosts on which the end has yet to be recorded, or removed."""
     if means.end is None:
         return []
     return [host.host.name for host in looks if host.facts and not host.facts.keeps(workshop, means.owner, means.end)]
 
 
 def _endless(plan: Plan, endless: Mapping[str, str], labs: Iterable[str], steps: Steps) -> dict[str, Outcome]:
-    """Tell the labs on Docker hosts without the end: they would stay for ever, and nobody would know."""
+    """The labs on Docker hosts without the end: they would stay for ever, and nobody would know."""
     outcomes = {}
     for lab in labs:
         where = plan.placement.hosts[lab]
@@ -186,9 +186,9 @@ def _keep_end(  # noqa: PLR0913, PLR0917 - what is kept, and where it is told
     steps: Steps,
     options: UpOptions,
 ) -> dict[str, Outcome]:
-    """Look again whether the end is kept, now that the last lab is made, and write it down where it is not.
+    """Check again, now that the last lab is made, whether the hosts still have the end, and record it where not.
 
-    A host that found nothing to remove at the end, while the first lab was on its way, has forgotten that end; and
+    A host whose end came while the first lab was still being made found nothing to remove and forgot that end; and
     somebody may have moved it meanwhile. Returns the labs that will not stay, or would stay for ever.
     """
     made = [lab for lab, outcome in outcomes.items() if outcome.ready and outcome.changed]
@@ -252,7 +252,7 @@ def _wanted(plan: Plan, register: WorkshopState, options: UpOptions) -> Sequence
 
 
 def _placed(plan: Plan, wanted: Collection[str]) -> str:
-    """Where the seats that are meant go; where there is one Docker host, whether it can be used."""
+    """Where the wanted seats go; where there is one Docker host, whether it can be used."""
     seats = counted(len(wanted), "seat")
     if len(plan.fleet.workshop.hosts) == 1:
         (host,) = plan.fleet.workshop.hosts
@@ -263,19 +263,19 @@ def _placed(plan: Plan, wanted: Collection[str]) -> str:
 
 
 def version_of(plan: Plan) -> str | None:
-    """The version of Consul that every host with seats has an image of: what the file wants, else the newest."""
+    """The version of Consul in an image on every host with seats: the one that the file wants, else the newest."""
     have = [set(_versions(look)) for look in plan.usable()]
     common = set.intersection(*have) if have else set()
     wanted = plan.fleet.workshop.spec.version
     if wanted:
         return wanted if wanted in common else None
-    # A newer image on one host only is a reason to carry it, not to give its seats another version.
+    # A newer image on only one host is copied to the others, but its version is not given to existing seats.
     newest = max((version for versions in have for version in versions), key=consul_versions.order, default=None)
     return newest if newest in common else None
 
 
 def maker_of(plan: Plan) -> str:
-    """The Docker host that has the image that is wanted, else this machine where it can make one, else the first."""
+    """The Docker host that has the wanted image, else this machine if it can make one, else the first."""
     wanted = plan.fleet.workshop.spec.version
     having = [(look, version) for look in plan.usable() for version in _versions(look) if wanted in ("", version)]
     if having:
@@ -289,12 +289,12 @@ def maker_of(plan: Plan) -> str:
 
 
 def _versions(look: HostLook) -> list[str]:
-    """The versions of Consul that a host has an image of."""
+    """The versions of Consul in the images of a host."""
     return list(look.facts.read["images"]) if look.facts else []
 
 
 def have_image(plan: Plan, steps: Steps) -> str:
-    """Have the same image on every host that has seats; returns its version of Consul. Raises LabctlError."""
+    """Make sure that every host with seats has the same image; returns its version. Raises LabctlError."""
     known = version_of(plan)
     if known:
         return known

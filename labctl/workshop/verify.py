@@ -1,4 +1,4 @@
-"""`labctl workshop verify`: which labs on which Docker hosts are to be proven apart."""
+"""`labctl workshop verify`: which labs on which Docker hosts to test for isolation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def docker_hosts(fleet: Fleet, seats: Sequence[str]) -> list[Host]:
     """The Docker hosts with the labs of those seats, or of all.
 
-    Raises LabctlError where none is there, or where nobody can look at one: a proof without it would be none.
+    Raises LabctlError where none exists, or where one cannot be inspected: a proof without it would be none.
     """
     wanted = {seat.lab for seat in chosen(fleet.seats, seats)}
     _refuse_silent(fleet, wanted)

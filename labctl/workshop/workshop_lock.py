@@ -1,8 +1,8 @@
-"""Hold a workshop on all its Docker hosts for a whole command: what it decides by is so until it is done.
+"""Hold a workshop on all its Docker hosts for a whole command, so that its decisions stay valid until it is done.
 
-On each host it is a volume, as for a lab, so everybody meets there. Each seat has its lab's own lock besides, against
-who works on that lab alone. A holder that was killed is seen from the same machine at once, and from others because
-nobody renews its locks: those of a workshop that takes an hour to make are over in a minute then, too.
+On each host it is a volume, as for a lab, so everybody meets there. Each seat also has its lab's own lock, against
+commands on that lab alone. The same machine sees a killed holder at once; others see it because
+nobody renews its locks: even those of a workshop that takes an hour to make are over within a minute.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ if TYPE_CHECKING:
     from labctl.workshop.model.file import Host, Workshop
 
 Meet = Callable[["Host"], "DockerHost | LabctlError"]
-"""Tells where the engine of a Docker host is met, or why it is not."""
+"""Finds the engine of a Docker host, or reports why it is not reached."""
 LEASE_SECONDS = 60
-"""So long a lock counts that nobody renews, where nobody can see whether its holder has ended."""
+"""How long a lock without renewal counts, for those that cannot see whether its holder has ended."""
 RENEW_SECONDS = 15.0
 GRACE_SECONDS = 1.0
-"""By how much all questions together may take longer than the patience with a holder."""
+"""How much longer all requests together may take than the patience with a holder."""
 # How long an engine may take to renew one, as the next renewal comes soon; and what that costs the command's end.
 QUICK_SECONDS, END_SECONDS = 10.0, 1.0
 
 
 @dataclass(frozen=True)
 class Times:
-    """How long what takes, in seconds.
+    """Durations, in seconds.
 
     Attributes:
         patience: with the holder.
-        say_after: how long until it says who that is.
+        say_after: until the holder is reported.
         renew: between two renewals.
     """
 
@@ -77,10 +77,10 @@ class Hold:
             raise self._lost
 
     def add(self, host: str, lock: EngineLock | None) -> None:
-        """One more Docker host on which it is held, as far as it can be."""
+        """Hold the workshop on one more Docker host, if possible."""
         if lock is None:
             return
-        # Each by itself: who waits for an engine that is slow must not lose the lock on another one by that.
+        # Each by itself: waiting for a slow engine must not lose the lock on another one.
         renewing = threading.Thread(target=self._renew, args=(host, lock), daemon=True)
         self._renewing.append(renewing)
         renewing.start()
@@ -120,29 +120,29 @@ def held(  # noqa: PLR0913 - what, by whom, and where it is told
     meet: Meet | None = None,
     times: Times = TIMES,
 ) -> Iterator[Hold]:
-    """Lock a workshop for a command, against all who use its Docker hosts. After a second, it says who it waits for.
+    """Lock a workshop for a command, against all who use its Docker hosts. After a second, it names the holder.
 
-    A Docker host where it cannot be held, as one that does not answer, is one that does not answer to the command.
+    A Docker host where the lock fails, such as one that does not answer, will not answer the command either.
 
     Args:
         workshop: the workshop.
         owner: who asks.
-        verb: what `labctl workshop` does.
+        verb: the command of `labctl workshop`.
         seats: those that were named.
-        steps: where it says who it waits for.
+        steps: where the wait is reported.
         label: what of it is held; LABEL_END is its end alone, so that a change of it need not wait until seats are
             ready.
-        meet: tells how to reach the engine of a Docker host.
+        meet: how to reach the engine of a Docker host.
         times: the limits and intervals.
 
     Raises LabctlError, refused where somebody else holds it for too long.
     """
     who = lock_holder.holder(" ".join(("labctl workshop", verb, *seats)), LEASE_SECONDS)
     patience = lock_holder.Patience(times.patience, steps.waits, times.say_after)
-    # One time for all hosts and all questions; whoever waits for a holder must still be told which.
+    # One time for all hosts and all requests; a command that waits for a holder must still be able to name it.
     allowance = Allowance(times.patience + GRACE_SECONDS)
     hold = Hold(workshop.name, times.renew)
-    # Always in the same order, so that of two commands each waits for no host that the other one has already.
+    # Always in the same order, so that no two commands wait for each other's hosts.
     in_order = sorted(workshop.hosts, key=lambda host: (host.address, host.port or 0))
     slow = _Slow(workshop.name, [host.name for host in in_order], steps, times.say_after)
 
@@ -166,16 +166,16 @@ def held(  # noqa: PLR0913 - what, by whom, and where it is told
                         if not allowance.left:
                             raise _too_slow(workshop.name, host.name, times.patience) from error
                         hosts.give_up(host, error)
-            # From here on, each question has its own time only.
+            # From here on, each request has only its own time.
             allowance.give(math.inf)
             yield hold
         finally:
-            # Before the locks go: a lock that was given back must not be renewed.
+            # Before the locks are released: a released lock must not be renewed.
             hold.end()
 
 
 def remove_ended(workshop: Workshop, label: str, *, meet: Meet | None = None) -> None:
-    """Remove the locks of a workshop whose holders have ended, as one that an engine kept when it should have gone.
+    """Remove the locks of a workshop whose holders have ended, such as one that an engine kept by mistake.
 
     A Docker host that does not answer keeps its own, and a lock that somebody still holds stays.
     """
@@ -204,9 +204,9 @@ def _too_slow(workshop: str, host: str, seconds: float) -> LabctlError:
 
 
 class _Slow:
-    """Tells, while it is entered, for which Docker hosts a command waits, once, where that takes a while.
+    """While entered, reports once for which Docker hosts a command waits, if that takes a while.
 
-    Where somebody holds the workshop, the lock's patience says who.
+    Where somebody holds the workshop, the lock's patience reports who.
     """
 
     def __init__(self, workshop: str, asked: list[str], steps: Steps, say_after: float) -> None:
@@ -238,7 +238,7 @@ class _Slow:
 
 
 def _met(host: Host, allowance: Allowance) -> DockerHost | LabctlError:
-    """Where the engine of a Docker host is met, or why it is not; one that hangs is asked beside the others."""
+    """The engine of a Docker host, or why it is not reached; one that hangs is asked beside the others."""
     if not allowance.left:
         return LabctlError("there was no time left to ask it")
     try:
@@ -252,7 +252,7 @@ def _met(host: Host, allowance: Allowance) -> DockerHost | LabctlError:
 
 @dataclass(frozen=True)
 class _Taking:
-    """Who takes the lock of a workshop on a Docker host, and how long that may take."""
+    """Takes the lock of a workshop on a Docker host, within a time limit."""
 
     workshop: str
     host: Host

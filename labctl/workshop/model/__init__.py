@@ -1,1 +1,1 @@
-"""What a workshop is: its file, seats, networks, placement and needs, without Docker and without Ansible. Pure."""
+"""A workshop's model: its file, seats, networks, placement and needs, without Docker and without Ansible. Pure."""

@@ -1,4 +1,4 @@
-"""How many seats a Docker host holds, what binds, and what is wrong with it: out of its facts, without asking it."""
+"""How many seats a Docker host holds, which resource is the limit, and its problems: from its facts. Pure."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from labctl.workshop.model.file import Workshop
     from labctl.workshop.model.seats import Seat
 
-# A host whose clock is further away would end labs at another time than the file says.
+# A host whose clock is further away would end labs at another time than the file gives.
 SKEW_SECONDS = 30.0
 _MIB = 1 << 20
-# Kept for the machine itself.
+# Reserved for the machine itself.
 _SPARE_MEMORY = 512 * _MIB
 _SPARE_DISK = 2_000 * _MIB
-# Of a lab's server (docs/workshop.md, "Capacity", has what was measured): memory with Docker's processes for it and
-# what a lesson adds, log and data of some days, and a share of a core near the upper end of what it took at rest, so
-# chosen that 45 seats of three servers fit on two cores, which was tried.
+# For a lab's server (docs/workshop.md, "Capacity", has the measurements): memory with Docker's processes for it and
+# what a lesson adds, log and data of some days, and a share of a core near the upper end of its use at rest, chosen
+# so that 45 seats of three servers fit on two cores, which was tried.
 SERVER_MEMORY = 48 * _MIB
 SERVER_DISK = 40 * _MIB
-# Where Consul's log is a file of 64 MiB from its first entry on.
+# Consul's log is a file of 64 MiB from its first entry on.
 SERVER_DISK_WITH_WAL = 100 * _MIB
 SERVER_CORE = {"real": 0.0142, "teach": 0.0125}
 
@@ -45,7 +45,7 @@ class Facts:
         return list(self.read["labs"])
 
     def end_of(self, workshop: str, owner: str) -> int | None:
-        """When an owner's workshop ends on this host, in seconds since 1970; None where nobody runs that waits for it.
+        """When an owner's workshop ends on this host, in seconds since 1970; None where no container waits for it.
 
         The end of another owner's workshop with the same name does not count.
         """
@@ -59,7 +59,7 @@ class Facts:
     def keeps(self, workshop: str, owner: str, end: int) -> bool:
         """Whether the host keeps exactly that end for an owner's workshop; 0 is no end.
 
-        One that was written down by an older labctl has to be written down again: it removes other owners' labs too.
+        An end that an older labctl recorded has to be recorded again: it removes other owners' labs, too.
         """
         if not end:
             return not self.has_reaper(workshop, owner)
@@ -67,7 +67,7 @@ class Facts:
         return self.end_of(workshop, owner) == end and all(waiting.get("removes") for waiting in own)
 
     def has_reaper(self, workshop: str, owner: str) -> bool:
-        """Whether something is here that would end an owner's workshop, or would have."""
+        """Whether the host has anything that ends an owner's workshop, or would have."""
         return any(reaper.get("reaper") == workshop and reaper.get("owner") == owner for reaper in self.read["reapers"])
 
     def threat_of(self, workshop: str, owner: str) -> str | None:
@@ -91,9 +91,9 @@ class Facts:
 
 @dataclass(frozen=True)
 class Room:
-    """How many seats a host holds in all, which of its means gives out first, and how many servers others have there.
+    """How many seats a host holds in all, which resource is the limit, and how many servers others have there.
 
-    A host is full where its processors have nothing left beside what servers do at rest.
+    A host is full when its processors have no headroom beyond what servers use at rest.
     """
 
     seats: int
@@ -105,7 +105,7 @@ class Room:
 def room_of(workshop: Workshop, facts: Facts, most: int | None) -> Room:
     """How many seats of the workshop fit on a host, including those that exist.
 
-    What other labs take is theirs; memory and disk that seats of this workshop have in use count as free, because the
+    Labs of others take their share; memory and disk in use by seats of this workshop count as free, because the
     existing seats are counted too.
     """
     read, servers = facts.read, workshop.spec.servers
@@ -133,7 +133,7 @@ def room_of(workshop: Workshop, facts: Facts, most: int | None) -> Room:
 
 
 def server_disk(version: str | None) -> int:
-    """What a server of that version of Consul takes on the disk; of one that nobody knows yet, the most."""
+    """How much disk a server of that version of Consul takes; for an unknown version, the most."""
     return SERVER_DISK_WITH_WAL if consul_versions.has(version, "log of 64 MiB", unknown=True) else SERVER_DISK
 
 
@@ -161,7 +161,7 @@ def problem_of(facts: Facts) -> str | None:
 
 
 def obstacles(workshop: Workshop, facts: Facts, seats: Iterable[Seat]) -> dict[str, str]:
-    """What on a host is in the way of seats that are to be made there: for their labs, a sentence without its end."""
+    """What on a host is in the way of new seats there: for each lab, a sentence without its end."""
     existing = {lab["lab"] for lab in facts.of_workshop(workshop.name)}
     networks = [
         (f"the Docker network {network['name']}", IPv4Network(subnet, strict=False))
@@ -186,7 +186,7 @@ def obstacles(workshop: Workshop, facts: Facts, seats: Iterable[Seat]) -> dict[s
 
 
 def route_around(workshop: Workshop, facts: Facts) -> IPv4Network | None:
-    """The narrowest route of a host that is wider than the workshop's network and leads to it, as one of a VPN does.
+    """The narrowest route of a host that is wider than the workshop's network and leads to it, such as a VPN's.
 
     It is in nobody's way: a seat's bridge is more specific, and wins.
     """

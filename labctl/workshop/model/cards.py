@@ -1,7 +1,7 @@
-"""A seat's card: where its lab is, what opens it, and what its attendee can type first.
+"""A seat's card: where its lab is, its credentials, and the first commands to type.
 
-An attendee has no Docker. Whoever sits at the Docker host finds the lab's HTTP API on the loopback there; others
-have it brought to their own machine by SSH, with a login that may do nothing but forward ports.
+An attendee has no Docker. At the Docker host, the lab's HTTP API is on the loopback; other attendees
+forward it to their own machine over SSH, with a login that may do nothing but forward ports.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from labctl.workshop.model.seats import Seat
 
 LOGIN = "attendee"
-"""The attendees' login on the Docker hosts, where nobody says another one."""
+"""The attendees' login on the Docker hosts, by default."""
 SEAT = "{seat}"
 """Stands for the seat's name in a login."""
 LOOPBACK = "127.0.0.1"
-# The port that SSH brings to the attendee's machine is Consul's own, so `consul members` finds it without being told.
+# SSH brings the server's port to Consul's own on the attendee's machine, so `consul members` needs no address.
 _OWN_PORT = 8500
 _SSH_PORT = 22
 _CURL_FILE = "lab.curl"
@@ -33,7 +33,7 @@ _ADDRESS = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._:-]{0,252}[A-Za-z0-9])?", re.ASC
 
 @dataclass(frozen=True)
 class Way:
-    """How attendees come to the Docker host of their seat.
+    """How attendees reach the Docker host of their seat.
 
     Attributes:
         host: the Docker host's name.
@@ -62,7 +62,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Command:
-    """Something to type, and what it does."""
+    """A command to type, and what it does."""
 
     does: str
     words: str
@@ -70,21 +70,21 @@ class Command:
 
 @dataclass(frozen=True)
 class Card:
-    """What an attendee is given, and the instructor keeps a list of.
+    """An attendee's card, and a row of the instructor's list.
 
     Attributes:
         workshop: the workshop's name.
         seat: the seat's name.
         number: the seat's number.
         lab: the lab's name, which is Consul's datacenter too.
-        way: how the attendee comes to its Docker host.
+        way: how the attendee reaches its Docker host.
         servers: its servers, in the order of their names.
         profile: what they require of clients: `open`, `gossip` or `full`.
-        expires: when the lab is removed, as the workshop's file says it; None for never.
-        ssh: what brings the first server's HTTP API to the attendee's machine; None where they sit at the Docker host.
-        url: where the attendee's browser finds that server, while `ssh` runs.
+        expires: when the lab is removed, as the workshop's file has it; None for never.
+        ssh: the command that forwards the first server's HTTP API to the attendee's machine; None at the Docker host.
+        url: the address for the attendee's browser, while `ssh` runs.
         commands: what to type then, in this order.
-        token: opens the seat's lab where the profile is `full`, and no other lab.
+        token: gives access to the seat's lab where the profile is `full`, and to no other lab.
         gossip_key: the key that the lab's servers share, which no attendee needs; None where there is none.
     """
 
@@ -104,12 +104,12 @@ class Card:
 
     @property
     def asks_for_token(self) -> bool:
-        """Whether the servers want to see the token."""
+        """Whether the servers require the token."""
         return self.profile == "full"
 
 
 def way_to(host: Host, login: str | None, address: str | None) -> Way:
-    """How attendees come to a Docker host.
+    """How attendees reach a Docker host.
 
     Args:
         host: as the workshop's file has it.
@@ -117,7 +117,7 @@ def way_to(host: Host, login: str | None, address: str | None) -> Way:
         address: where SSH finds this machine, for a host that is this machine; None where attendees sit at it.
 
     Raises:
-        LabctlError (usage): no login can be called that, and no machine.
+        LabctlError (usage): the login or the address is invalid.
     """
     if login is not None and not _LOGIN.fullmatch(login.replace(SEAT, "x")):
         raise LabctlError(
@@ -161,9 +161,9 @@ def card_of(workshop: Workshop, seat: Seat, way: Way, seed: bytes) -> Card:
 
 
 def _door(server: Server, profile: str) -> tuple[str, int]:
-    """Where the Docker host itself reaches a server.
+    """The address of a server on the Docker host itself.
 
-    The port on its loopback is only known beforehand where Docker does not choose it; the server's own address stays.
+    Its port on the loopback is only known beforehand if the file sets it; the server's own address never changes.
     """
     return (LOOPBACK, server.port) if server.port is not None else (server.address, lab_names.HTTP_PORTS[profile])
 
@@ -175,7 +175,7 @@ def _forwarding(way: Way, seat: str, door: str) -> str:
 
 
 def _first(url: str, token: str | None) -> tuple[Command, ...]:
-    """What anybody with curl can type. A token is kept in a file, because others see the words of a command."""
+    """Commands for anybody with curl. The token goes into a file, because other users can see a command's arguments."""
     curl, keep = "curl", []
     if token is not None:
         curl = f"curl -K {_CURL_FILE}"
@@ -185,13 +185,13 @@ def _first(url: str, token: str | None) -> tuple[Command, ...]:
         *keep,
         Command("who leads", f"{curl} {url}/v1/status/leader"),
         Command("write a value", f"{curl} -X PUT -d hello {url}/v1/kv/greeting"),
-        # Some shells look for files behind a question mark.
+        # Some shells expand a question mark to names of files.
         Command("read it again", f"{curl} '{url}/v1/kv/greeting?raw'"),
     )
 
 
 def phone_text(card: Card) -> str:
-    """What a card's QR code says: what nobody likes to type. The gossip key is not in it."""
+    """The text of a card's QR code: everything that is tedious to type. The gossip key is not in it."""
     lines = [f"{card.workshop} seat {card.seat}", card.ssh, card.url, f"token {card.token}"]
     wanted = lines if card.asks_for_token else lines[:-1]
     return "\n".join(line for line in wanted if line is not None)

@@ -1,4 +1,4 @@
-"""When a workshop ends: what a file or a user says, as a moment, and how long that is from now in words."""
+"""When a workshop ends: a file's or a user's text as a moment, and the time until then in words."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def seconds_of(text: str) -> int:
 
 
 def end_of(text: str, now: float) -> int:
-    """The end that somebody wrote down: a duration from now, or a time with its zone.
+    """The end as a user wrote it: a duration from now, or a time with its zone.
 
     Args:
         text: `8h`, `2d`, or `2026-11-24T18:00:00+01:00`.
@@ -59,7 +59,7 @@ def end_of(text: str, now: float) -> int:
 
 
 def left_in_words(seconds: float) -> str:
-    """How long that is, in its two largest units: `2d 3h`, `3h 20m`, `12m`, `less than a minute`."""
+    """A duration in its two largest units: `2d 3h`, `3h 20m`, `12m`, `less than a minute`."""
     minutes = int(seconds // 60)
     if minutes < 1:
         return "less than a minute"

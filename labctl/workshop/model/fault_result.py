@@ -1,4 +1,4 @@
-"""What a fault in many seats did to each of them."""
+"""The result of a fault in many seats, seat by seat."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class SeatFault:
         fault: the fault's name in that lab, or "".
         begun: when labctl began to apply the fault, by the Docker host's clock.
         lost: when the last of the servers was gone, by the Docker host's clock.
-        leader: who leads since; None where nobody does, or nobody asked.
-        term: which term that is.
+        leader: the leader since then; None where there is none, or it was not waited for.
+        term: the leader's term.
         seconds: how long there was no leader; None where there was one all the time.
         campaigns: how many times somebody stood.
         note: what else happened; None where nothing did.

@@ -1,4 +1,4 @@
-"""Read `workshop.yml`: what is wrong in it comes out as one sentence with its line."""
+"""Read `workshop.yml`: an error in it is reported as one sentence with its line."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 SCHEMA = Path(__file__).with_name("workshop.schema.json")
 LOCAL = "local"
 LONGEST_SHOWN = 60
-# A thousand named seats and a hundred Docker hosts are a tenth of both.
+# A thousand named seats and a hundred Docker hosts take a tenth of both.
 LONGEST_FILE = 1 << 20
 LONGEST_NUMBER = 80
 """Digits, signs and underscores; 64 bits in base 2 have fewer."""
 _COUNTED = ("int", "float")
 MOST_VALUES = 20_000
 DEEPEST = 10
-# Groups of the inventory, and what the groups of single Docker hosts begin with: to Ansible, a host of such a name is
-# the whole group.
+# Groups of the inventory, and the prefix of the groups of single Docker hosts: Ansible would take a host of such a
+# name for the whole group.
 _GROUPS = ("all", "ungrouped", "labs", "docker_hosts", "image_hosts")
 _GROUP_OF_ONE = "on_"
 
@@ -60,10 +60,10 @@ class Host:
 
 @dataclass(frozen=True)
 class Workshop:
-    """A workshop as its file describes it, whole: what the file leaves out has its default.
+    """A workshop as its file describes it, complete: missing settings have their defaults.
 
-    `names` are the seats' names, or None where the file gives only their number. `spec` is what each seat's lab is made
-    with, but for its port. `expires` is as written.
+    `names` are the seats' names, or None where the file gives only their number. `spec` is the specification of each
+    seat's lab, except for its port. `expires` is as written.
     """
 
     name: str
@@ -100,7 +100,7 @@ def read(path: Path, patience: float = files.WRITER_SECONDS) -> Workshop:
 
 
 def parse(text: str, path: Path) -> Workshop:
-    """Make a workshop of a file's text; paths in it count from the file. Raises LabctlError (usage)."""
+    """Parse a file's text; paths in it are relative to the file. Raises LabctlError (usage)."""
     try:
         return _workshop(_document(text), path.parent)
     except _WrongError as error:
@@ -116,10 +116,10 @@ class _WrongError(Exception):
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without the surprises that a schema cannot see: keys given twice, and times that are no text.
+    """YAML without the surprises that a schema cannot see: duplicate keys, and times that become no text.
 
-    Nor has it what makes much out of little: names for values that are used again (240 bytes can be a gigabyte), keys
-    of one mapping in another, and values within values without an end.
+    It also lacks what expands without limit: aliases (240 bytes can become a gigabyte), merge keys,
+    and endlessly nested values.
     """
 
     def __init__(self, text: str) -> None:
@@ -127,7 +127,7 @@ class _Loader(yaml.SafeLoader):
         self._depth = self._values = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Make the next node out of the file's text. Raises _WrongError where a workshop cannot have it."""
+        """Compose the next node of the file. Raises _WrongError where a workshop cannot have it."""
         event = self.peek_event()  # type: ignore[no-untyped-call]
         line = event.start_mark.line + 1
         if getattr(event, "anchor", None) is not None:
@@ -147,7 +147,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """Make a value of a node. Raises yaml.MarkedYAMLError where it cannot be what its form or its tag says."""
+        """Construct a node's value. Raises yaml.MarkedYAMLError where its form or its tag does not allow it."""
         text = node.value if isinstance(node, yaml.ScalarNode) else ""
         kind = node.tag.rpartition(":")[2]
         if kind in _COUNTED and len(text) > LONGEST_NUMBER:
@@ -320,7 +320,7 @@ def _network(document: _Document, name: str, seats: int) -> IPv4Network:
     return addresses
 
 
-# -- what a schema says, as a sentence -----------------------------------------------------------------------
+# -- a schema's errors, as a sentence -----------------------------------------------------------------------
 
 
 def _validate(document: _Document) -> None:
@@ -338,7 +338,7 @@ def _validate(document: _Document) -> None:
 
 
 def _refuse_strange(document: _Document, content: Any, place: tuple[str | int, ...]) -> None:
-    """Refuse what a schema cannot: keys that are no text, and text that ends or moves a line."""
+    """Refuse what a schema cannot: keys that are no text, and text that ends a line or moves the cursor."""
     if isinstance(content, dict):
         for key, value in content.items():
             if not isinstance(key, str):
@@ -376,7 +376,7 @@ def _told(error: Any) -> tuple[list[str | int], str]:
 
 
 def _meant(error: Any) -> Any:
-    """Of several shapes that a value could have, the error within the one that it nearly has; None where in none."""
+    """Of several shapes that a value may have, the error within the closest one; None where none is close."""
     if error.validator != "anyOf":
         return None
     kind = "array" if isinstance(error.instance, list) else "object" if isinstance(error.instance, dict) else None

@@ -1,4 +1,4 @@
-"""What was found on the Docker hosts of a workshop."""
+"""The survey's results: the Docker hosts of a workshop and its seats."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Fleet:
 
     Attributes:
         workshop: as its file describes it.
-        looks: what was found on each host, in the file's order.
+        looks: the result for each host, in the file's order.
         seats: the seats that the file wants.
-        existing: the labs of the workshop that are somewhere, with their Docker host, seats that the file no longer
-            has included. For a host that does not answer, those that were placed there.
-        before: where the labs were placed the last time, also those that are nowhere now.
-        owner: whose the workshop is.
+        existing: the existing labs of the workshop with their Docker hosts, even of seats no longer in the file. For
+            a host that does not answer, the labs that were placed there.
+        before: where the labs were placed last time, even if they exist nowhere now.
+        owner: the workshop's owner.
     """
 
     workshop: Workshop
@@ -45,7 +45,7 @@ class Fleet:
 
     @property
     def reached(self) -> list[HostLook]:
-        """The hosts that told their facts."""
+        """The hosts that answered."""
         return [look for look in self.looks if look.facts is not None]
 
     def surplus(self) -> list[str]:
@@ -54,11 +54,11 @@ class Fleet:
         return sorted(lab for lab in self.existing if lab not in wanted)
 
     def silent(self) -> list[str]:
-        """The Docker hosts that told nothing."""
+        """The Docker hosts that did not answer."""
         return [look.host.name for look in self.looks if look.facts is None]
 
     def end(self) -> int | None:
-        """When the workshop ends, in seconds since 1970: what the Docker hosts wait for; None where none does."""
+        """When the workshop ends, in seconds since 1970, as its Docker hosts have it; None where none has an end."""
         name = self.workshop.name
         ends = [look.facts.end_of(name, self.owner) for look in self.looks if look.facts is not None]
         return max((end for end in ends if end is not None), default=None)

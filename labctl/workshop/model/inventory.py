@@ -25,24 +25,24 @@ if TYPE_CHECKING:
 LABS = "labs"
 DOCKER_HOSTS = "docker_hosts"
 IMAGE_HOSTS = "image_hosts"
-"""The one host that has the image, or makes it for the others; it may be this machine, also without seats."""
+"""The one host that has the image, or makes it for the others; it may be this machine, even without seats."""
 # A host that does not answer must not hold up the others for minutes; an unknown host key is never prompted for.
 _SSH = "-o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=10 "
 _SSH += "-o ServerAliveInterval=4 -o ServerAliveCountMax=3"
-# So many labs are worked on at once. Over SSH, sshd begins to refuse the eleventh connection that has not logged in yet
-# (MaxStartups). A lab on this machine waits for its turn and its election in a process that sleeps, for 12 MB each.
+# At most this many labs are worked on at once. Over SSH, sshd begins to refuse the eleventh connection that has not
+# logged in (MaxStartups). A lab on this machine waits for its turn and its election in a sleeping process of 12 MB.
 _FORKS_OVER_SSH = 10
 _MOST_FORKS_HERE = 50
-# The Python that runs Ansible has what our modules need.
+# The Python that runs Ansible has all that our modules need.
 _THIS_PYTHON = Template("{{ ansible_playbook_python }}")
 
 
 @dataclass(frozen=True)
 class InventorySettings:
-    """What an inventory needs besides the file.
+    """The settings of an inventory besides the file.
 
     Attributes:
-        owner: whose labs they are.
+        owner: the labs' owner.
         seeds: the folder with the seats' seeds.
         version: of Consul, where it is known already; None leaves it to each host's image.
         end: when the workshop ends, in seconds since 1970; None for never.
@@ -65,7 +65,7 @@ def inventory_of(
         workshop: as its file describes it.
         seats: those that are in it.
         placed: each lab's Docker host, by name; a seat without one is left out.
-        means: whose it is, and where its secrets are.
+        means: the owner and the place of the secrets.
 
     Raises:
         LabctlError (usage): a Docker host has the name of a lab.
@@ -98,7 +98,7 @@ def refuse_same_names(workshop: Workshop, labs: Iterable[str]) -> None:
 
 
 def forks_for(places: Mapping[str, str], hosts: Iterable[Host]) -> int:
-    """How many labs Ansible works on at once, out of where each is placed and the Docker hosts of the file."""
+    """How many labs Ansible works on at once, from where each is placed and the Docker hosts of the file."""
     local = {host.name for host in hosts if host.local}
     here = sum(where in local for where in places.values())
     return min(here, _MOST_FORKS_HERE) + _FORKS_OVER_SSH * len(set(places.values()) - local)
@@ -112,7 +112,7 @@ def image_host(workshop: Workshop, maker: str) -> dict[str, Any]:
 
 
 def hosts_of(workshop: Workshop) -> dict[str, Any]:
-    """The group of Docker hosts, each once, with what makes the image."""
+    """The group of Docker hosts, each once, with the variables for making the image."""
     image = {"consul_image_source": workshop.image_source}
     if workshop.spec.version:
         image["consul_image_version"] = workshop.spec.version
@@ -184,5 +184,5 @@ def _quoted(path: Path) -> str:
 
 
 def _escaped(path: Path) -> str:
-    """A path in which ssh fills in nothing."""
+    """A path in which ssh expands nothing."""
     return str(path).replace("%", "%%")

@@ -35,7 +35,7 @@ def parse(text: str) -> IPv4Network:
 
 
 def seats_in(network: IPv4Network) -> int:
-    """How many seats have room."""
+    """How many seats a network has room for."""
     return 1 << (SEAT_PREFIX - network.prefixlen)
 
 

@@ -1,4 +1,4 @@
-"""What came of a command on a workshop, seat by seat."""
+"""The outcome of a command on a workshop, seat by seat."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of it: each seat's outcome, in the order of their numbers; `places` are their Docker hosts."""
+    """The result: each seat's outcome, in the order of their numbers; `places` are their Docker hosts."""
 
     plan: Plan
     outcomes: tuple[Outcome, ...]
@@ -49,9 +49,9 @@ class Result:
 
 @dataclass(frozen=True)
 class Removed:
-    """What a `down` removed: each lab's parts by name, why others could not be removed, and what is left.
+    """The result of a `down`: each lab's removed parts by name, why others could not be removed, and what is left.
 
-    `unseen` are the Docker hosts on which nobody could look whether anything is left, with the reasons.
+    `unseen` are the Docker hosts that could not be checked for leftovers, with the reasons.
     """
 
     workshop: str
@@ -62,7 +62,7 @@ class Removed:
 
     @property
     def proven(self) -> bool:
-        """Whether all that was meant is gone, and was seen to be."""
+        """Whether everything to remove is gone, and was seen to be gone."""
         return not (self.failed or self.left or self.unseen)
 
 
@@ -75,8 +75,8 @@ class SeatStatus:
         name: the seat's name.
         host: its Docker host; None where it has no place yet.
         problem: why it is not ready, as a sentence without its end; None where it is.
-        leader: who leads, in `term`, with how many `voters`; None where nobody does.
-        servers: how many the lab was made with; None if it does not exist, or that is unknown.
+        leader: who leads, in `term`, with how many `voters`; None where there is no leader.
+        servers: how many servers the lab was created with; None if it does not exist, or that is unknown.
         running: how many of them run.
         faults: how many faults it has now.
         created: when its oldest server was made.
@@ -102,5 +102,5 @@ class SeatStatus:
 
     @property
     def works(self) -> bool:
-        """Whether it is of use although it is not ready: some servers are away, and the others go on."""
+        """Whether it works although it is not ready: some servers are away, and the others go on."""
         return self.problem is not None and bool(self.writes) and bool(self.without)

@@ -1,4 +1,4 @@
-"""Where each seat goes. What is placed stays where it is; new seats go where most of the room is left."""
+"""Where each seat goes. Placed seats stay where they are; new seats go where there is most room."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def place(
     """Give each seat a Docker host.
 
     Args:
-        seats: those to be placed, in the order in which they choose.
-        room: for each Docker host, how many seats of this workshop it can hold, those that are there included.
-        existing: the labs that are somewhere, with their Docker host. They stay, also where there is less room now
-            than they take, or none: what runs is not moved.
+        seats: the seats to place, in the order in which they choose.
+        room: for each Docker host, how many seats of this workshop it can hold, including those that exist there.
+        existing: the existing labs with their Docker hosts. They stay even where there is less room now than they
+            take, or none: a running lab is not moved.
         gone: Docker hosts that were given up. Their seats are placed again.
         before: where labs that exist nowhere now were last placed. They go there again where there is room: a
             seat keeps its card, and somebody may be making it there at this moment.

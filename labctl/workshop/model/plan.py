@@ -1,4 +1,4 @@
-"""Does a workshop fit, where does each seat go, and what binds."""
+"""Does a workshop fit, where does each seat go, and which resource is the limit."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Plan:
     """Where each seat goes, how many each host holds, and what is in the way.
 
     Attributes:
-        fleet: what it was made from.
-        rooms: for each host that can hold seats, how many, and what binds.
+        fleet: the survey that it was made from.
+        rooms: for each host that can hold seats, how many, and which resource is the limit.
         placement: which seat goes where.
         obstacles: for labs that have a place, what is in their way there, as a sentence without its end.
     """
@@ -42,12 +42,12 @@ class Plan:
 
     @property
     def fits(self) -> bool:
-        """Whether every seat has a place where nothing is in its way, as far as every host of one was asked."""
+        """Whether every seat has a place where nothing is in its way, as far as the hosts answered."""
         return not (self.placement.unplaced or self.obstacles or self.unknown)
 
     @property
     def unknown(self) -> dict[str, str]:
-        """The seats that stay on a Docker host which tells nothing, each with that host."""
+        """The seats on a Docker host that does not answer, each with that host."""
         silent = set(self.fleet.silent())
         hosts = ((seat.lab, self.placement.hosts.get(seat.lab, "")) for seat in self.fleet.seats)
         return {lab: host for lab, host in hosts if host in silent}
@@ -80,7 +80,7 @@ def make(fleet: Fleet, *, replaced: Sequence[str] = (), kept: Mapping[str, str] 
 
 
 def lost(plan: Plan) -> dict[str, str]:
-    """The seats that stay on a host which can do nothing for them now, with the reason."""
+    """The seats on a host that can do nothing for them now, with the reason."""
     problems = {look.host.name: look.problem for look in plan.fleet.looks if look.problem is not None}
     return {
         lab: f"its Docker host {host} cannot be used: {problems[host]}"
@@ -90,7 +90,7 @@ def lost(plan: Plan) -> dict[str, str]:
 
 
 def refuse_what_does_not_fit(plan: Plan, wanted: Container[str] | None = None) -> None:
-    """Raise LabctlError (refused) where a lab has no place that is wanted; all are where none is named."""
+    """Raise LabctlError (refused) where a wanted lab has no place; all are wanted where none is named."""
     unplaced = [lab for lab in plan.placement.unplaced if wanted is None or lab in wanted]
     if not unplaced:
         return

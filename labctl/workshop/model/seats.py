@@ -1,4 +1,4 @@
-"""The seats of a workshop: which there are, and what follows from each one's name and number."""
+"""The seats of a workshop, and what is derived from each one's name and number."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Seat:
     """One attendee's lab.
 
     Attributes:
-        number: counts from 1; addresses and ports follow from it.
+        number: counts from 1; addresses and ports are derived from it.
         name: `07`, or a name that the file gives.
-        lab: the lab's name, which is Consul's datacenter too; the seat's secrets follow from it.
+        lab: the lab's name, which is Consul's datacenter too; the seat's secrets are derived from it.
         subnet: the lab's own /28.
         http_port: of the first server on the Docker host's loopback; 0 where Docker chooses.
     """
@@ -43,12 +43,12 @@ def seats_of(workshop: Workshop, known: Mapping[str, int], there: Container[str]
 
     Args:
         workshop: as its file describes it.
-        known: numbers of names that were given before, here or to seats that exist. A name keeps its number when
-            others before it are taken out of the file, and a number is given to nobody else.
-        there: names of seats that exist, those that the file no longer has included.
+        known: numbers of names that were given before, here or to existing seats. A name keeps its number when
+            others before it are taken out of the file, and a number is never given to another name.
+        there: names of existing seats, even if the file no longer has them.
 
     Raises:
-        LabctlError (usage): there are more names than the network has room for, those of the past included.
+        LabctlError (usage): there are more names than the network has room for, including those of the past.
         LabctlError (refused): two seats have the same number, and so the same addresses, ports and card.
     """
     numbers = _numbers(workshop, known)
@@ -65,7 +65,7 @@ def seats_of(workshop: Workshop, known: Mapping[str, int], there: Container[str]
 
 
 def seat(workshop: Workshop, name: str, number: int) -> Seat:
-    """What follows from a seat's name and number."""
+    """The seat for a name and a number."""
     port = workshop.http_port and workshop.http_port + (number - 1) * PORTS_PER_SEAT
     return Seat(number, name, lab_of(workshop.name, name), network.subnet_of(workshop.network, number), port)
 
@@ -78,7 +78,7 @@ def lab_of(workshop: str, seat: str) -> str:
 def doubled(numbers: Mapping[str, int]) -> tuple[str, str] | None:
     """Two names that have the same number, or None.
 
-    A name that only says its number, as 07 does, is that of a file without names, and takes no number from a name of
+    A name that is just a number, such as 07, comes from a file without names, and takes no number from a name of
     the past.
     """
     names: dict[int, str] = {}
@@ -132,7 +132,7 @@ def chosen(seats: Iterable[Seat], wanted: Iterable[str]) -> list[Seat]:
 def labs_of(word: str, seats: Iterable[Seat]) -> list[str]:
     """The labs that a word can mean: a seat's name, its lab's or its number.
 
-    What the file calls one seat is no number of another: nobody thinks of numbers who has given names.
+    A word that the file gives as a seat's name is no number of another: whoever gives names does not think of numbers.
     """
     seats = list(seats)
     named = [each_seat.lab for each_seat in seats if each_seat.name == word]
