@@ -29,7 +29,7 @@ def load(name: str) -> ModuleType:
 def with_seed(arguments: dict[str, Any]) -> dict[str, Any]:
     """The arguments with the seed in place of the controller's file that holds it. Raises ValueError, one sentence.
 
-    Read here, the seed is in no task, and so in no event, record or fact: only in the module's arguments.
+    Since it is read here, the seed is in no task, and so in no event, record or fact: only in the module's arguments.
     """
     rest = {name: value for name, value in arguments.items() if name != "seed_file"}
     if not arguments.get("seed_file"):
@@ -52,7 +52,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def prepare(name: str) -> None:
         """Load a module, and our filters, in the process that reads this file.
 
-        Ansible's strategy reads it before it starts a worker for each lab, and what it has loaded, they all have.
+        Ansible's strategy reads it before it starts a worker for each lab, so all workers share what it has loaded.
         """
         load(name)
         filter_loader.get("raft.labctl.consul_agent_settings")
@@ -81,7 +81,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return answer
 
     def more_for(self, module: ModuleType) -> dict[str, Any]:
-        """What a module in this process is given besides its arguments: where to say who it waits for."""
+        """Arguments of a module in this process besides its own: a way to report who it waits for."""
         return (
             {"say": self._display.display}
             if module.__name__.rpartition(".")[2] in {"consul_lab", "consul_cluster"}

@@ -1,7 +1,7 @@
 """End Ansible, with all that it started, when the labctl that started it is gone.
 
-ansible-runner lets Ansible ignore the hangup of its terminal. Whoever went on without one would work on labs that
-somebody's `down` has removed; and once Ansible can no longer print, it waits for ever for its workers.
+ansible-runner lets Ansible ignore the hangup of its terminal. Without labctl, it would go on working on labs that
+a `down` has removed; and once Ansible can no longer print, it waits for ever for its workers.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def end(*_: Any) -> None:
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]
-    """Tells nobody anything: Ansible loads it in the process that starts the workers, before the first of them."""
+    """Prints nothing: Ansible loads it in the process that starts the workers, before the first of them."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
@@ -45,7 +45,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     CALLBACK_NAME = "raft.labctl.hangup"
 
     def __init__(self) -> None:
-        """Watch for the hangup, which is when labctl is gone, however that came."""
+        """Watch for the hangup, which comes when labctl is gone, for whatever reason."""
         super().__init__()
         if os.environ.get(parent_process.ASKER):
             signal.signal(signal.SIGHUP, end)

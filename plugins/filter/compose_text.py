@@ -1,7 +1,7 @@
-"""Text for a value in a Compose file: YAML reads it as it is, and Compose fills nothing into it.
+"""Text for a value in a Compose file: YAML reads it as it is, and Compose substitutes nothing in it.
 
-Compose replaces `$name` in every value, by what a shell's variable happens to hold, and YAML has rules of its own for
-what it takes as text. A lab whose owner is called `host$pc` would get another owner than the one who made it.
+Compose replaces `$name` in every value by a variable of the shell, and YAML has rules of its own for
+what is text. The owner `host$pc` of a lab would become another owner.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _LAST_OF_FOUR_DIGITS = 0xFFFF
 
 
 def compose_text(value: object, variable: str = "") -> str:
-    """Return VALUE as a quoted text of YAML in which Compose fills in nothing but VARIABLE, which is ours.
+    """Return VALUE as a quoted text of YAML in which Compose substitutes nothing but VARIABLE, which is ours.
 
     >>> print(compose_text("host$pc"))
     "host$$pc"
@@ -29,7 +29,7 @@ def compose_text(value: object, variable: str = "") -> str:
 
 
 def _sign(sign: str) -> str:
-    """A character as YAML allows it in quotes: what is not printable ASCII is written as its number."""
+    """A character as YAML allows it in quotes: anything but printable ASCII is written as its number."""
     if sign.isascii() and sign.isprintable():
         return sign
     return f"\\u{ord(sign):04x}" if ord(sign) <= _LAST_OF_FOUR_DIGITS else f"\\U{ord(sign):08x}"

@@ -1,6 +1,6 @@
 """The command line and the settings of a Consul server, for every version that a lab can run.
 
-What a version knows stands in the table of `consul_versions`.
+What a version supports is in the table of `consul_versions`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ HTTPS_PORT = HTTP_PORTS["full"]
 _NODE_ID_NAMESPACE = uuid.UUID("5f0c35f1-52b1-5d4e-8d0c-6d1a4f6b7c11")
 
 
-# Which of a lab's two tokens each is. A token that an agent takes for its recovery token is that and nothing else for
-# it (agent/consul/acl.go, resolveLocallyManagedToken), and the other one is unknown before there was a leader.
+# Which of a lab's two tokens each one is. An agent's recovery token is only that for it
+# (agent/consul/acl.go, resolveLocallyManagedToken), and the other one is unknown before the first leader.
 _TOKENS: Mapping[str, str] = {
     "master": "token",
     "initial_management": "token",
@@ -120,7 +120,7 @@ def agent_settings(version: str, *, pace: str = "real") -> dict[str, Any]:
 
 
 def agent_tokens(version: str, *, profile: str = "gossip") -> dict[str, str]:
-    """Return what this version calls the tokens of a `full` lab, and which of the lab's two each is.
+    """Return this version's names for the tokens of a `full` lab, and which of the lab's two each one is.
 
     {} where the profile needs none, and where the version cannot do `full`.
 
@@ -134,7 +134,7 @@ def agent_tokens(version: str, *, profile: str = "gossip") -> dict[str, str]:
 
 
 def agent_environment(version: str, *, datacenter: str, profile: str = "gossip") -> dict[str, str]:
-    """Return what lets `consul` talk to its own agent inside a container; paths and names, no secrets.
+    """Return the environment in which `consul` can talk to its own agent inside a container; no secrets.
 
     {} where the profile needs nothing, and where the version cannot do `full`.
 
@@ -160,7 +160,7 @@ def _is_full(version: Version, profile: str) -> bool:
 
 
 def _guards(version: Version, profile: str) -> dict[str, Any]:
-    """The settings of the profile that are no secret."""
+    """The settings of the profile, without its secrets."""
     if not _is_full(version, profile):
         return {}
     files = {
@@ -169,7 +169,7 @@ def _guards(version: Version, profile: str) -> dict[str, Any]:
         "key_file": f"{credentials.FOLDER}/{credentials.KEY}",
         "verify_outgoing": True,
     }
-    # Whoever asks over HTTPS shows a token, and no certificate.
+    # Clients over HTTPS show a token, and no certificate.
     if knows(version, "tls"):
         rpc = {"verify_incoming": True, "verify_server_hostname": True}
         tls: dict[str, Any] = {"tls": {"defaults": files, "internal_rpc": rpc}}
@@ -186,13 +186,13 @@ def _settings(version: Version, pace: str) -> dict[str, Any]:
     if pace not in RAFT_MULTIPLIER:
         raise ValueError(f"{_shown(pace)} is not a pace: choose one of {', '.join(RAFT_MULTIPLIER)}.")
     wanted: dict[str, Any] = {
-        # A stopped server is a failed one, as a learner expects; only `consul leave` takes it out.
+        # A stopped server is a failed one, as a learner expects; only `consul leave` removes it.
         "leave_on_terminate": False,
         "skip_leave_on_interrupt": True,
-        # The one thing that an agent asks of the outside world.
+        # The only request of an agent to the outside world.
         "disable_update_check": True,
         "performance": {"raft_multiplier": RAFT_MULTIPLIER[pace]},
-        # Or a killed server is taken out of the cluster, and "2 of 3 are dead" is never seen.
+        # Otherwise a killed server is removed from the cluster, and "2 of 3 are dead" is never seen.
         "autopilot": {"cleanup_dead_servers": False},
     }
     return {name: value for name, value in wanted.items() if knows(version, name)}
@@ -207,14 +207,14 @@ def _hcl(name: str, value: bool | int | str | dict[str, Any]) -> str:
 
 
 def _shown(value: object) -> str:
-    """Return what somebody typed, on one line and not longer than a sentence bears."""
+    """Return a user's text on one line, cut to fit into a sentence."""
     text = repr(value)
     longest = 60
     return text if len(text) <= longest else f"{text[:longest]}..."
 
 
 def _filter(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as a filter on what the lab is made with (`LabSpec`), of which it gets what it asks for."""
+    """The function as a filter on a `LabSpec`, which passes the arguments that the function takes."""
     wanted = inspect.signature(function).parameters
 
     def checked(spec: Mapping[str, Any], **options: Any) -> Any:

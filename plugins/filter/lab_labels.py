@@ -1,4 +1,4 @@
-"""The labels of a server's container, from what the lab is made with."""
+"""The labels of a server's container, from the specification of its lab."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The name of a lab, where no inventory says one: its host's name, and on this machine its user's."""
+"""The name of a lab that no inventory names: its host's name, and on this machine its user's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HERE = "localhost"
 
 
 def lab_of_host(host: str) -> str:
-    """The lab of an inventory host. Two people who have no inventory do not want one lab between them."""
+    """The lab of an inventory host. Two users without an inventory do not want to share one lab."""
     if host != HERE:
         return host
     return os.environ.get("LABCTL_LAB") or os.environ.get("USER") or "root"

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.02
 # After a long wait for an election, ask less often: at this share of the time so far, up to a limit.
 PATIENCE, LONGEST_PAUSE = 0.03, 0.1
-# A server in legacy mode looks whether it may leave it after ever longer waits, and each question costs all servers.
+# A server in legacy mode checks after ever longer waits whether it may leave it, and each request costs all servers.
 LEGACY_SECONDS = 0.5
 PASSES = ("PUT", "DELETE")
 APPLY_SECONDS = 5.0
-# How often Docker is asked whether the servers run: where one does not answer, and else. A server that is stopped in
-# two looks is, so that a server that is being restarted is waited for; each look may take that long.
+# How often Docker is asked whether the servers run: where one does not answer, and otherwise. Two looks must agree
+# that a server is stopped, so that a server that is being restarted is waited for; each look may take that long.
 LOOK_SECONDS, SELDOM_SECONDS = 0.7, 2.0
 ENGINE_SECONDS = 5.0
-# So long it asks also where its time was over before it began.
+# At least this long it asks, even where its time was over before it began.
 LEAST_SECONDS = 1.0
 
 
@@ -44,13 +44,13 @@ def _inspected(containers: list[str]) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Eyes:
-    """How a lab is looked at while its servers are waited for.
+    """The outside world of a wait for servers.
 
     Attributes:
-        clock: by which to wait.
+        clock: the time for the wait.
         members_of: the servers that a lab has now.
         inspected: containers as Docker has them.
-        seldom: how often Docker is asked whether the servers run, in seconds, where all answer.
+        seldom: how often Docker is asked whether the servers run, in seconds, while all answer.
     """
 
     clock: Clock = CLOCK
@@ -63,7 +63,7 @@ EYES = Eyes()
 
 
 class Cluster:
-    """The servers of one lab that are asked, those that are stopped on purpose, and a deadline."""
+    """The servers of one lab to ask, those that are stopped on purpose, and a deadline."""
 
     def __init__(self, params: dict[str, Any], eyes: Eyes = EYES) -> None:
         self.eyes, self.clock = eyes, eyes.clock
@@ -128,20 +128,20 @@ class Cluster:
     def _refuse_stopped(self, views: list[server_status.View]) -> None:
         """Raise NotReadyError where a server has stopped meanwhile, or was removed; look sooner where one is silent.
 
-        Nobody would start it: who had its lab taken away would wait, and ask, until the time is up.
+        Nothing would start it again: if the lab was removed meanwhile, the wait would go on until the time is up.
         """
         silent = self._stopped or any(view.problem for view in views)
         self._look(LOOK_SECONDS if silent else self.eyes.seldom)
 
     def _look(self, every: float) -> None:
-        """Ask Docker whether all servers run, where that is `every` seconds ago. Raises NotReadyError."""
+        """Ask Docker whether all servers run, if `every` seconds have passed. Raises NotReadyError."""
         now = self.clock.now()
         if now - self._looked < every:
             return
         try:
             containers = self.eyes.inspected(self.containers)
         except DockerError:
-            # An engine that restarts may leave its containers running, so waiting for these goes on.
+            # An engine that restarts may leave its containers running, so the wait goes on.
             return
         finally:
             self._looked = self.clock.now()
@@ -157,7 +157,7 @@ class Cluster:
     def join_words(self) -> list[str]:
         """The manual join: on the first server, the addresses of the others.
 
-        Before there is a leader, a server with access control knows no token but its own for recovery.
+        Before there is a leader, a server with access control accepts no token but its own recovery token.
         """
         shown = [f"-token-file={FOLDER}/{RECOVERY_TOKEN}"] if self.profile == "full" else []
         return ["consul", "join", *shown, *(member.address for member in self.members[1:])]
@@ -191,7 +191,7 @@ class Cluster:
                 if door.request("GET", "/v1/status/leader"):
                     return
             except (OSError, ValueError):
-                # The views tell what is wrong with it.
+                # The views show what is wrong with it.
                 return
             self._refuse_stopped([])
             waited = self.clock.now() - begun

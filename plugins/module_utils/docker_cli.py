@@ -1,6 +1,6 @@
-"""Run the docker command on a Docker host, and turn what it says when it fails into one sentence.
+"""Run the docker command on a Docker host, and turn its errors into one sentence.
 
-Compose and buildx are commands, and what is not done for every lab is simplest as one; the rest is in docker_api.
+Compose and buildx are commands, and rare requests are simplest as commands; the rest is in docker_api.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-# A command that asks the engine something; and one that starts servers, on a machine that has much to do.
+# For a command with a question to the engine; and for one that starts servers, on a busy machine.
 SECONDS, LONG_SECONDS = 120.0, 180.0
-# One that makes an image, over whatever network.
+# For one that makes an image, over any network.
 IMAGE_SECONDS = 1200.0
 
 
@@ -29,7 +29,7 @@ class StuckError(DockerError):
 def environment(without: Collection[str] = ()) -> dict[str, str]:
     """The user's environment without variables that would override our own arguments.
 
-    COMPOSE_PROJECT_NAME, say, would make a lab a part of another project. What says where the engine is, stays.
+    COMPOSE_PROJECT_NAME, say, would put a lab into another project. Variables that point to the engine stay.
     """
     hidden = {"DOCKER_DEFAULT_PLATFORM", *without}
     return {name: value for name, value in os.environ.items() if name not in hidden and not name.startswith("COMPOSE_")}
@@ -68,7 +68,7 @@ class Docker:
         without: Collection[str] = (),
         seconds: float = SECONDS,
     ) -> process_limits.Ended:
-        """How `docker WORDS` ended, well or not. Raises DockerError where it did not, or where there is no docker.
+        """How `docker WORDS` ended, well or not. Raises DockerError where it did not end, or where there is no docker.
 
         `without` names variables of the user's environment to hide from it.
         """

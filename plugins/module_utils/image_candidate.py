@@ -1,4 +1,4 @@
-"""A candidate: an image that is built, looked at from the inside, and only then given its name and labels."""
+"""A candidate: an image that is built, checked from the inside, and only then given its name and labels."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ask data stat -c '%a %u:%g' /consul/data
 ask config ls -d /consul/config
 ask user id -u
 """
-# A program that is no Consul may never end; seconds.
+# A program that is not Consul may never end; seconds.
 _CHECK_TIME = 60
 
 
@@ -58,7 +58,7 @@ class Candidate:
         self.repository = repository
         self.owner = place.owner
         self.tag = f"{repository}:candidate-{secrets.token_hex(4)}"
-        # What docker builds, ends before another run may begin; what it runs, is removed by that run.
+        # Builds end before another run may begin; containers are removed by that run.
         self._builder = Docker(keep_open=(place.lock,))
         self._docker = Docker()
         _use_a_builder_that_is_there()
@@ -87,7 +87,7 @@ class Candidate:
             raise CandidateError(explain(build_failure(done.out, done.err), doing))
 
     def check(self, wanted: str, source: str) -> str:
-        """Return the version that the binary itself says. Raises CandidateError."""
+        """Return the version that the binary itself prints. Raises CandidateError."""
         said = self._ask()
         output = "\n".join(said.get("consul", ["it said nothing"]))
         version: str | None = said_version(output)
@@ -130,7 +130,7 @@ class Candidate:
         self._forget(self.tag)
         done = self._id(name)
         if before not in ("", done) and not self._names(before):
-            # Labs that run on it keep it; nobody else needs it.
+            # Labs that run on it keep it; nothing else needs it.
             self._forget(before)
         return Finished(id=done, name=name, version=version)
 
@@ -174,7 +174,7 @@ class Candidate:
         return str(images[0]["Id"]) if images else ""
 
     def _names(self, image: str) -> list[str]:
-        # Removing an image by its id removes the one name that it has left, even one that somebody else gave it.
+        # Removing an image by its id also removes its last name, even one that somebody else gave it.
         images = self._docker.inspect("image", [image], doing=f"looking at the image {image}")
         return list(images[0]["RepoTags"] or []) if images else []
 
@@ -182,7 +182,7 @@ class Candidate:
         self._try("image", "rm", image)
 
     def _try(self, *words: str) -> None:
-        # A thing that is gone already, or still in use, is not an error here.
+        # It is no error here if something is already gone, or still in use.
         try:
             self._docker.run(*words, doing="removing leftovers")
         except DockerError:
@@ -190,7 +190,7 @@ class Candidate:
 
 
 def sweep_after_interrupt(candidate: Candidate) -> None:
-    """Sweep twice: the engine may be finishing what its interrupted client had asked for."""
+    """Sweep twice: the engine may be finishing a request of its interrupted client."""
     candidate.sweep()
     time.sleep(0.5)
     candidate.sweep()
@@ -199,7 +199,7 @@ def sweep_after_interrupt(candidate: Candidate) -> None:
 def build_failure(out: str, err: str) -> str:
     """Return why a build failed: the last words of the failed command, and the builder's verdict.
 
-    The engine's own builder prints what a command says on standard output, buildx on standard error.
+    The engine's own builder prints a command's output on standard output, buildx on standard error.
     """
     said, verdict = ([line.strip() for line in text.splitlines() if line.strip()] for text in (out, err))
     steps = ("Step ", "--->", "Removing intermediate", "Sending build context")
@@ -215,7 +215,7 @@ def quoted(text: str) -> str:
 
 
 def _use_a_builder_that_is_there() -> None:
-    """Take buildx's builder of the engine itself, or the engine's own builder where there is no buildx.
+    """Use buildx's builder of the engine itself, or the engine's own builder without buildx.
 
     Another buildx builder sees no local image, and leaves its result outside of the engine.
     """

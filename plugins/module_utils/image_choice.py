@@ -1,4 +1,4 @@
-"""The labels of our images, and the choice among the images that are there (pure)."""
+"""The labels of our images, and the choice among the existing images (pure)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SOURCES = ("registry", "release", "binary", "debian")
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the user asked for; an empty string asks for nothing in particular."""
+    """The user's request; an empty string asks for nothing in particular."""
 
     source: str = ""
     version: str = ""
@@ -33,7 +33,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Image:
-    """An image of ours that is there."""
+    """An existing image of ours."""
 
     id: str
     name: str
@@ -58,7 +58,7 @@ def labels_of(version: str, source: str, origin: str) -> dict[str, str]:
 
 
 def image_of(inspected: dict[str, Any], repository: str) -> Image | None:
-    """Return our image in what `docker image inspect` says, or None for what is no finished one."""
+    """Return our image from the answer of `docker image inspect`, or None for anything but a finished one."""
     labels = (inspected.get("Config") or {}).get("Labels") or {}
     tags = [tag for tag in inspected.get("RepoTags") or [] if tag.rpartition(":")[0] == repository]
     version = consul_versions.full(labels.get(VERSION, ""))
@@ -75,7 +75,7 @@ def image_of(inspected: dict[str, Any], repository: str) -> Image | None:
 
 
 def choose(images: list[Image], wanted: Wanted) -> Image | None:
-    """Return the newest version, then the youngest image, of those that are what is WANTED."""
+    """Return the newest version, then the youngest image, of those that match WANTED."""
     fitting = [
         image
         for image in images

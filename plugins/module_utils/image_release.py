@@ -1,4 +1,4 @@
-"""A consul binary out of HashiCorp's release: SHA256SUMS, the zip that it names, and the one file inside."""
+"""A consul binary from HashiCorp's release: SHA256SUMS, the zip that it names, and the one file inside."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-# A list of checksums is some kilobytes: whatever is longer is something else.
+# A list of checksums has some kilobytes: anything longer is something else.
 _SUMS_LIMIT = 1 << 20
 # A release's zip has 40 to 100 MB.
 _ZIP_LIMIT, _PIECE = 1 << 30, 1 << 20
@@ -41,7 +41,7 @@ class Release:
         version: in full.
         architecture: as HashiCorp names it (`amd64`).
         ca: a file of certificates, or empty for the system's own.
-        timeout: how long the server may be silent, seconds; all of the zip may take ten times as long.
+        timeout: how long the server may be silent, in seconds; the whole zip may take ten times as long.
     """
 
     base: str
@@ -70,10 +70,10 @@ def fetch(
     """Download, verify and unpack; return the binary's path under PLACE. Raises ReleaseError.
 
     Args:
-        release: what is wanted.
+        release: the wanted release.
         place: a folder.
         opened: opens a URL.
-        whole_times: how many times the timeout all of it may take.
+        whole_times: how many times the timeout the whole download may take.
         zip_limit: how many bytes it may have.
     """
     sums_url = release.url(f"consul_{release.version}_SHA256SUMS")
@@ -130,11 +130,11 @@ def _open(release: Release, url: str, opened: Callable[..., Any]) -> Any:
 
 
 def unpack_consul(archive: Path, target: Path, url: str) -> Path:
-    """Take the one file `consul` out of the zip; no other name in it is looked at."""
+    """Extract the one file `consul` from the zip; no other name in it is looked at."""
     try:
         with zipfile.ZipFile(archive) as zipped, zipped.open("consul") as inside, target.open("wb") as file:
             shutil.copyfileobj(inside, file, 1 << 20)
-    # zipfile raises NotImplementedError for a compression that it does not know, RuntimeError for an encrypted file.
+    # zipfile raises NotImplementedError for an unknown compression, RuntimeError for an encrypted file.
     except (zipfile.BadZipFile, KeyError, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise ReleaseError(f"{url} is not a whole zip with a file consul in it ({error}).") from error
     archive.unlink()

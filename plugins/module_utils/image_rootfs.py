@@ -21,7 +21,7 @@ PACKAGES = ("busybox-static", "ca-certificates", "dash", "iproute2", "netcat-ope
 EPOCH = "1600000000"
 # apt answers these without a network.
 _ASK_SECONDS = 60.0
-# Fields of `apt-get indextargets` that say which of the machine's sources is Debian's main archive.
+# Fields of `apt-get indextargets` that identify Debian's main archive among the machine's sources.
 _FIELDS = ("REPO_URI", "SUITE", "CODENAME", "COMPONENT", "ORIGIN")
 _PROXY = re.compile(r'^(Acquire::https?::Proxy(?:::\S+)?) "([^"]+)";$')
 
@@ -32,7 +32,7 @@ class RootfsError(Exception):
 
 @dataclass(frozen=True)
 class Recipe:
-    """What goes into a root file system.
+    """The recipe of a root file system.
 
     Attributes:
         suite: Debian's name of the release (`bullseye`).
@@ -128,7 +128,7 @@ def make_rootfs(recipe: Recipe, place: Workspace, timeout: float) -> Path:
 
 
 def failure(said: str, recipe: Recipe, place: Workspace) -> str:
-    """Why mmdebstrap made nothing, by what it said."""
+    """Why mmdebstrap made nothing, from its output."""
     lower = said.lower()
     if "no space left" in lower or "enough free space" in lower or "write error" in lower:
         return no_space(place.path)
@@ -146,7 +146,7 @@ def failure(said: str, recipe: Recipe, place: Workspace) -> str:
 
 
 def no_space(path: Path) -> str:
-    """Say that the disk under PATH is full."""
+    """The sentence for a full disk under PATH."""
     return (
         f"There is no space left in {path.parent} to make the image in (it takes about 600 MB for a while): "
         f"free some, or name another directory in consul_image_tmp_directory."

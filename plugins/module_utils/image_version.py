@@ -1,4 +1,4 @@
-"""What `consul version` says, and how the image of a version is named (pure)."""
+"""The output of `consul version`, and the image name of a version (pure)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SAID = re.compile(r"^Consul v?(\S+)", re.MULTILINE)
 
 
 def said_version(output: str) -> str | None:
-    """Return the version in what `consul version` printed, or None where it printed something else."""
+    """Return the version from the output of `consul version`, or None where it is something else."""
     match = _SAID.search(output)
     return None if match is None else consul_versions.full(match.group(1))
 

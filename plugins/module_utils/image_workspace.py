@@ -1,7 +1,7 @@
-"""The one place where an image is made: locked while a run lives, emptied by the next run, gone at the end.
+"""The one folder where an image is made: locked while a run lives, emptied by the next run, removed at the end.
 
 The directory itself is the lock (flock on it). Child processes inherit the lock, so it stays held until the
-last of them has ended, also when the run itself was killed: what the next run finds inside belongs to nobody.
+last of them has ended, even if the run itself was killed: anything the next run finds inside belongs to nobody.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-# How long to wait for another run that makes the same image, seconds.
+# How long to wait for another run that makes the same image, in seconds.
 PATIENCE = 900
 _NOTE = "holder"
 _REMOVAL_SECONDS = 120
 
 
 class WorkspaceError(Exception):
-    """Why there is no place to work, as one sentence."""
+    """Why there is no workspace, as one sentence."""
 
 
 class InterruptedRun(BaseException):
-    """The run was told to stop. Not an Exception: nothing on the way may take it for a source's failure."""
+    """The run must stop. Not an Exception: no handler on the way may take it for a failure of a source."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Workspace:
 
     @property
     def owner(self) -> str:
-        """Who makes a candidate here: the machine and the path."""
+        """The maker of a candidate here: the machine and the path."""
         return f"candidate of {os.uname().nodename} {self.path}"
 
     def directory(self, name: str, mode: int = 0o700) -> Path:
@@ -67,7 +67,7 @@ def path_of(tmp: str, repository: str) -> Path:
 
 @contextmanager
 def workspace(tmp: str, repository: str, patience: float = PATIENCE) -> Iterator[Workspace]:
-    """Lock the workspace, empty it of what a killed run left, remove it at the end. Raises WorkspaceError."""
+    """Lock the workspace, remove what a killed run left, and remove it at the end. Raises WorkspaceError."""
     path = path_of(tmp, repository)
     if not path.is_absolute():
         raise WorkspaceError(f"The temporary directory {tmp!r} is not an absolute path: name it from its root (/...).")
@@ -128,7 +128,7 @@ def _locked(lock: int, deadline: float, path: Path) -> bool:
 
 
 def _whose(path: Path) -> str:
-    """Who has the workspace, in words."""
+    """The holder of the workspace, in words."""
     try:
         with (path / _NOTE).open(encoding="utf-8", errors="replace") as file:
             return str(lock_holder.told(file.read(lock_holder.LONGEST_NOTE + 1)))
@@ -155,7 +155,7 @@ def stoppable() -> Iterator[None]:
     """Turn SIGINT, SIGTERM, SIGHUP and the death of the reader of our answer into InterruptedRun.
 
     Children are ended first, so that they hold no lock and write nothing more: those in our process group here, those
-    that lead one of their own by whoever waits for them.
+    with process groups of their own by the code that waits for them.
     """
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -177,7 +177,7 @@ def stoppable() -> Iterator[None]:
 
 
 def _watch_reader() -> None:
-    """Ask to be stopped once nobody reads our standard output: ansible-playbook was killed."""
+    """Request a stop once nobody reads our standard output: ansible-playbook was killed."""
     poll = select.poll()
     poll.register(1, 0)
     for _fd, event in poll.poll():

@@ -1,4 +1,4 @@
-"""The HTTP APIs of a lab's servers, asked on their Docker host."""
+"""Clients of the HTTP APIs of a lab's servers, for use on their Docker host."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class LabClients:
         self._keys = Keys(lab, containers, _archive) if profile == "full" else None
 
     def of(self, port: int | None) -> ConsulClient | None:
-        """The door at a port of this host's loopback; None where a server has none, because it does not run."""
+        """The client for a port of this host's loopback; None for a server without one, because it does not run."""
         return ConsulClient(port, keys=self._keys) if port else None
 
 

@@ -1,7 +1,7 @@
-"""Servers that leave a lab for good: only when it is known that those that stay have the lab's data without them.
+"""Servers that leave a lab for good: only when the remaining servers are known to have the lab's data without them.
 
-What a server says of its cluster has three answers: its peers, that it is in none, and nothing at all. Nothing at all
-is no reason to remove data, so anything unknown refuses before anything is changed.
+A server's answer about its cluster is one of three: its peers, that it is in none, or nothing. No answer
+is no reason to remove data, so anything unknown is refused before anything is changed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _STATES = {"exited": "stopped", "dead": "stopped", "created": "not started yet"}
 
 @dataclass(frozen=True)
 class View:
-    """What one server says: the addresses of its peers, itself among them, or why that is not known."""
+    """One server's answer: the addresses of its peers, itself among them, or why they are unknown."""
 
     peers: frozenset[str] = frozenset()
     problem: str = ""
@@ -39,8 +39,8 @@ class View:
 class Departure:
     """The servers of a lab beyond its new size, the last first: `surplus`. Those that stay are `remaining`.
 
-    `keep` raises DockerError once the lab's lock is lost. A server may take half a minute to leave, so that is
-    asked before each, and before anything is removed.
+    `keep` raises DockerError once the lab's lock is lost. A server may take half a minute to leave, so it is
+    called before each, and before anything is removed.
     """
 
     def __init__(  # noqa: PLR0913 - who leaves which lab, and how
@@ -82,13 +82,13 @@ class Departure:
             self._refuse_the_only_data(views)
 
     def leave(self) -> list[str]:
-        """Let them leave the cluster, one after the other, and remove them with their data. Returns what was done."""
+        """Make them leave the cluster, one after the other, and remove them with their data. Returns what was done."""
         actions = []
         for server in self._voters:
             self._hold()
             self._leave(server)
             actions.append(f"{server.name} left the cluster")
-        # Here and not by Compose: its --remove-orphans would also take containers that are no servers of the lab.
+        # Not by Compose: its --remove-orphans would also remove containers that are no servers of the lab.
         names = ", ".join(server.name for server in self.surplus)
         self._hold()
         self.engine.remove("container", [server.id for server in self.surplus], doing=f"removing {names}")
@@ -98,7 +98,7 @@ class Departure:
         self.engine.remove("volume", ours, doing=f"removing the data of {names}")
         return actions + [f"removed {server.name}" for server in self.surplus]
 
-    # -- what is refused -------------------------------------------------------------------------------------
+    # -- refusals --------------------------------------------------------------------------------------------
 
     def _refuse_stopped(self, servers: list[LabServer]) -> None:
         for server in servers:
@@ -139,7 +139,7 @@ class Departure:
                 )
 
     def _refuse_the_only_data(self, views: dict[str, View]) -> None:
-        """No server that stays is in a cluster: refuse where one that would be removed is in one, or may be."""
+        """No remaining server is in a cluster: refuse where one that would be removed is in one, or may be."""
         self._refuse_stopped(self.surplus)
         self._refuse_silent(self.surplus, views)
         for server in self.surplus:
@@ -158,7 +158,7 @@ class Departure:
             "refused",
         )
 
-    # -- what the servers say --------------------------------------------------------------------------------
+    # -- what the servers report -----------------------------------------------------------------------------
 
     def _view(self, server: LabServer) -> View:
         try:
@@ -180,7 +180,7 @@ class Departure:
         return door.request("GET", path, timeout=self.machine.answer)
 
     def _addresses(self, server: LabServer) -> set[str]:
-        """Where the others know a server: the address that it has, and the one that it was made with."""
+        """Where the others know a server: its current address, and the one that it was created with."""
         known = {server.address} - {""}
         numbers = {name: number for number, name in enumerate(lab_names.server_names(lab_names.SIZES[-1]))}
         if self.parts.subnet and server.name in numbers:
@@ -211,7 +211,7 @@ class Departure:
         try:
             self.engine.execute(server.id, ["consul", "leave"], doing=f"letting {server.name} leave the cluster")
         except DockerError as error:
-            # A server that leaves may be gone before it has answered; the others say whether it left.
+            # A server that leaves may be gone before it has answered; the others show whether it left.
             failure = error
         seconds = self.machine.leave if failure is None else FAILED_LEAVE_SECONDS
         ends = time.monotonic() + seconds

@@ -1,8 +1,8 @@
-"""Keep two commands on one lab apart, whoever runs them and from where; also when the first one was killed.
+"""Keep two commands on one lab apart, whoever runs them and from where; even if the first one was killed.
 
-Two locks, one inside the other. The file's is held by every docker process that a command starts, and tells at once
-that a killed command has nothing left that works; but only who shares the state folder meets there. The Docker host's
-is for all: another user, another state folder, another machine.
+Two locks, one inside the other. The file's is held by every docker process that a command starts, and shows at once
+that nothing of a killed command still works; but only commands that share the state folder meet there. The Docker
+host's is for all: another user, another state folder, another machine.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _VERBS = {"present": "up", "absent": "down", "stopped": "stop", "started": "star
 
 
 class Work(NamedTuple):
-    """What a command wants to do to a lab.
+    """A command on a lab, as the locks need it.
 
     Attributes:
         labels: those besides ours.
         say: receives who it waits for.
-        within: the mark of the lock under which it works, as labctl holds one for a whole command; "" for none.
+        within: the mark of the lock that it works under, as labctl holds one for a whole command; "" for none.
         seconds: how long it takes at most.
         patience: how long it waits for somebody else.
     """
@@ -52,7 +52,7 @@ class Work(NamedTuple):
 
     @property
     def command(self) -> str:
-        """What is done, in words, for those who wait."""
+        """The command in words, for others who wait."""
         if os.environ.get(parent_process.ASKER):
             return f"labctl {_VERBS[self.state]} {self.lab}"
         return f"consul_lab name={self.lab} state={self.state}"
@@ -117,7 +117,7 @@ def _file(path: Path, work: Work, note: str, patience: lock_holder.Patience) -> 
 
 
 def _forget_empty(folder: Path) -> None:
-    """Remove a folder that holds nothing but the lock, as after a lab that was refused; call it with the lock held."""
+    """Remove a folder that holds nothing but the lock, as after a refused lab; call it with the lock held."""
     with contextlib.suppress(OSError):
         if [path.name for path in folder.iterdir()] == ["lock"]:
             (folder / "lock").unlink()

@@ -1,4 +1,4 @@
-"""What a lab's modules look at and wait for on the Docker host's machine."""
+"""The Docker host's machine, as a lab's modules see it, and their waits."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Machine:
-    """The machine, as a module meets it.
+    """The machine, as a module sees it.
 
     Attributes:
         routes: where the kernel lists its routes.
         sleep: lets time pass.
-        busy: so long, in seconds, what the engine still does for a command that was killed is waited for.
-        answer: so long a server may take to say who is in its cluster.
-        leave: so long the others may take to say that a server has left.
+        busy: how many seconds to wait while the engine finishes work for a killed command.
+        answer: how many seconds a server may take to report who is in its cluster.
+        leave: how many seconds the others may take to report that a server has left.
     """
 
     routes: Path = Path("/proc/net/route")

@@ -1,4 +1,4 @@
-"""Read from Docker's labels what exists of a lab on this Docker host: nothing else remembers it."""
+"""The existing parts of a lab on this Docker host, read from Docker's labels: there is no other record."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WITH_NETWORK = ("running", "paused")
 
 @dataclass(frozen=True)
 class Waiting:
-    """A helper that waits for the end of a fault: in which server's network, and in which of its lives."""
+    """A helper that waits for the end of a fault: the server whose network it shares, and in which of its lives."""
 
     id: str
     server: str
@@ -24,13 +24,13 @@ class Waiting:
 
 @dataclass(frozen=True)
 class LabParts:
-    """Everything on this Docker host that carries a lab's label; `profile` is "" where nothing has one.
+    """Everything on this Docker host that carries a lab's label; `profile` is "" where no part has one.
 
     `helpers` are all containers of ours that are no servers, `doubles` have the labels of a server that another one is,
     `waiting` are those of them that wait for the end of a
     fault. `networks` are names to be shown: Docker lets a network be called anything, also like the ID of another one,
-    so what is removed is one of `network_ids`. `strangers` are sentences about things with the lab's label that are not
-    ours, because others of their labels say what labctl never writes, or say nothing.
+    so parts are removed by their `network_ids`. `strangers` are sentences about things with the lab's label that are
+    not ours, because others of their labels are invalid or missing.
     """
 
     servers: tuple[LabServer, ...] = ()
@@ -62,7 +62,7 @@ class LabParts:
         )
 
     def names(self) -> list[str]:
-        """Names of all that is there, for the message of a `down` that left something."""
+        """Names of all parts, for the message of a `down` that left something."""
         return [server.container for server in self.servers] + [
             *(f"container {helper[:12]}" for helper in (*self.helpers, *self.doubles)),
             *(f"network {network}" for network in self.networks),
@@ -71,7 +71,7 @@ class LabParts:
 
 
 def find(engine: Engine, lab: str) -> LabParts:
-    """Read from Docker's labels what exists of a lab. Raises DockerError."""
+    """Read the existing parts of a lab from Docker's labels. Raises DockerError."""
     of_lab = {"label": f"{lab_names.LABEL_LAB}={lab}"}
     doing = f"looking for the lab {lab}"
     carrying = {
@@ -79,7 +79,7 @@ def find(engine: Engine, lab: str) -> LabParts:
         "network": engine.networks(of_lab, doing=doing),
         "volume": engine.volumes(of_lab, doing=doing),
     }
-    # Before anything is done with it, it shows itself that it is the lab's, however an engine reads a filter.
+    # Check each one's label ourselves, however the engine interprets a filter.
     carrying = {
         kind: [thing for thing in things if label_values.labels_of(thing).get(lab_names.LABEL_LAB) == lab]
         for kind, things in carrying.items()
@@ -183,7 +183,7 @@ def refuse_foreign(lab: str, owner: str, parts: LabParts, *, removing: bool = Fa
 
 
 def refuse_profile(lab: str, profile: str, parts: LabParts) -> None:
-    """Raise DockerError where the lab that is there has another profile."""
+    """Raise DockerError where the existing lab has another profile."""
     sentence = lab_names.profile_sentence(lab, parts.profile or profile, profile)
     if sentence:
         raise DockerError(sentence, "refused")

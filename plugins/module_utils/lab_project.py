@@ -1,4 +1,4 @@
-"""What changes a lab's Compose project on this Docker host: start, stop, remove and prove it.
+"""Changes to a lab's Compose project on this Docker host: start, stop, remove and prove it.
 
 All of it is safe to repeat after it was killed at any point.
 """
@@ -30,31 +30,31 @@ STOP_SECONDS = 10
 ALIVE = ("running", "paused", "restarting")
 # runc's words, through Docker and Compose.
 _NO_PROGRAM = re.compile(r'exec: "[^"]*": (?:executable file not found|stat \S+: no such file)|exec format error')
-# The engine's words for a container that came, or is going, since Compose looked.
+# The engine's words for a container that came or went since Compose looked.
 _STILL_BUSY = re.compile(
     r"name \S+ is already in use by container|removal of container \S+ is already in progress|no such container",
     re.IGNORECASE,
 )
 _PORT = re.compile(r"\b127\.0\.0\.1:(\d+)")
-# What each kind of thing is to a lab, for the sentence about one that is not the lab's.
+# The names of a lab's kinds of parts, for the sentence about one that is not the lab's.
 _PARTS = {"container": "a server", "volume": "a volume", "network": "the network"}
 
 
 @dataclass
 class Outcome:
-    """What was done, as short phrases, and what the project files were and are."""
+    """What was done, as short phrases, and the project files before and after."""
 
     actions: list[str] = field(default_factory=list)
     before: str = ""
     after: str = ""
 
 
-# Docker's moment for what has not been.
+# Docker's time for an event that never happened.
 _NEVER = "0001-01-01"
 
 
 class LabProject:
-    """A lab's Compose project on this Docker host: what changes it, after `keep` has seen that the lab is held still.
+    """A lab's Compose project on this Docker host, for changes after `keep` has confirmed that the lab is still held.
 
     Raises DockerError with one sentence where something cannot be done.
     """
@@ -94,7 +94,7 @@ class LabProject:
     # -- present ---------------------------------------------------------------------------------------------
 
     def servers_now(self, servers: int) -> tuple[LabServer, ...]:
-        """The lab's servers as Docker has them now, for a lab that was just made present."""
+        """The lab's servers as Docker has them now, once the lab was made present."""
         names = [lab_names.container_name(self.lab, name) for name in lab_names.server_names(servers)]
         return tuple(
             server_inspected(container) for container in self.engine.inspected(names, doing="looking at the servers")
@@ -172,7 +172,7 @@ class LabProject:
         }
 
     def environment(self, subnet: ipaddress.IPv4Network, servers: int, http_port: int) -> str:
-        """The text of `.env`, which fills in what Compose text leaves open: addresses and ports."""
+        """The text of `.env`, which sets the variables of the Compose text: addresses and ports."""
         lines = [f"LAB_SUBNET={subnet}"]
         for number, address in enumerate(subnets.addresses(subnet, servers)):
             lines.append(f"CONSUL{number + 1}_ADDRESS={address}")
@@ -180,7 +180,7 @@ class LabProject:
         return "\n".join(lines) + "\n"
 
     def write(self, compose: str, environment: str) -> None:
-        """Write the project's files where they differ, each at once and whole."""
+        """Write the project's files where they differ, each atomically."""
         for name, text in (("compose.yaml", compose), (".env", environment)):
             path = self.folder / name
             old = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -212,7 +212,7 @@ class LabProject:
         listed = self.engine.get("/containers/json", of_project, all=1, doing="looking for containers of the project")
         for container in listed:
             labels = container.get("Labels") or {}
-            # One of another service is left alone by Compose, too.
+            # Compose, too, leaves a container of another service alone.
             is_in_question = labels.get("com.docker.compose.service") in lab_names.server_names(max(lab_names.SIZES))
             if container["Id"] in ours or labels.get("com.docker.compose.oneoff") == "True" or not is_in_question:
                 continue
@@ -237,11 +237,11 @@ class LabProject:
         )
 
     def compose_up(self) -> None:
-        """Let Compose make the project what its files say, and nothing else. Raises DockerError."""
+        """Make Compose bring the project to what its files describe, and nothing else. Raises DockerError."""
         self.keep()
         given = (self.folder / ".env").read_text(encoding="utf-8").splitlines()
-        # No --remove-orphans: what is no server of the lab is not the lab's to remove. No --progress: Compose before
-        # 2.19 does not know it, and into a pipe every version writes plain lines.
+        # No --remove-orphans: containers that are no servers of the lab are not ours to remove. No --progress: Compose
+        # before 2.19 does not know it, and into a pipe every version writes plain lines.
         self.docker.run(
             "compose", "--project-name", lab_names.project_name(self.lab), "--project-directory", str(self.folder),
             "--file", str(self.folder / "compose.yaml"), "--env-file", str(self.folder / ".env"),
@@ -267,11 +267,11 @@ class LabProject:
         return True
 
     def settle(self, parts: LabParts) -> bool:
-        """Put right what a killed change left: containers that were to replace others. Returns whether any was there.
+        """Finish what a killed change left: containers that were to replace others. Returns whether there were any.
 
-        Compose makes one under a name of its own, removes the server's, and gives it that one's name; then it starts
-        it. Where the server's is there still, the other one never ran, and goes; else it is the server's now. Compose
-        itself would take it for the server's under whatever name, and of two of them might keep either.
+        Compose creates a replacement under another name, removes the server's container, renames the replacement and
+        starts it. Where the server's container still exists, the replacement never ran, and is removed; otherwise it is
+        the server's now. Compose itself would recognize it under any name, and of two of them might keep either.
         """
         taken = {lab_server.container for lab_server in parts.servers}
         left = [
@@ -314,7 +314,7 @@ class LabProject:
     # -- stop, start, remove ---------------------------------------------------------------------------------
 
     def choose(self, parts: LabParts, server: str) -> list[LabServer]:
-        """The servers that a command is about: all, or the named one. Raises where there is no such server."""
+        """The servers that a command is for: all, or the named one. Raises where there is no such server."""
         if not parts.servers:
             raise DockerError(f"There is no lab {self.lab} on this Docker host: `labctl up {self.lab}` starts it.")
         if not server:
@@ -353,7 +353,7 @@ class LabProject:
             raise port_error(error) or error from error
 
     def absent(self, parts: LabParts) -> LabParts:
-        """Remove all that carries the lab's label, and look again until nothing is left. Raises DockerError."""
+        """Remove everything that carries the lab's label, and look again until nothing is left. Raises DockerError."""
         for _attempt in range(5):
             if parts.empty:
                 break
@@ -376,7 +376,7 @@ class LabProject:
         try:
             self.engine.remove(kind, ids, doing=f"removing the {kind}s of the lab {self.lab}")
         except DockerError as error:
-            # Gone already, or going: the next look shows it. Anything else is the reason that a user needs.
+            # It is already gone, or going: the next look shows it. Any other error is the reason that a user needs.
             if not re.search(
                 r"no such|not found|already in progress|active endpoints|in use", error.said, re.IGNORECASE
             ):
@@ -392,7 +392,7 @@ class LabProject:
 
 
 def is_still_busy(error: DockerError) -> bool:
-    """Whether Compose met what the engine still does for another one: it ends that also where who asked was killed."""
+    """Whether Compose met unfinished work of the engine for another command, which goes on even if that was killed."""
     return _STILL_BUSY.search(error.said) is not None
 
 
@@ -403,7 +403,7 @@ def address_is_held(error: DockerError) -> bool:
 
 
 def address_error(error: DockerError, lab: str) -> DockerError | None:
-    """The sentence for an address that nobody gives back; None where the failure is another one."""
+    """The sentence for an address that is never released; None where the failure is another one."""
     if not address_is_held(error):
         return None
     return DockerError(

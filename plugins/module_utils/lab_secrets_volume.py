@@ -1,4 +1,4 @@
-"""The lab's volume of configuration: its secrets, and what old Consul versions read only from a file."""
+"""The lab's volume of configuration: its secrets, and settings that old Consul versions read only from a file."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ cat consul-agent-ca.pem "$1-server-consul-0.pem" "$1-server-consul-0-key.pem"
 
 @dataclass(frozen=True)
 class Secrecy:
-    """What a lab's secrets are to be.
+    """The secrets of a lab.
 
     Attributes:
         profile: `open`, `gossip` or `full`.
         seed: what they are made from.
-        tokens: what this version of Consul calls each token of a `full` lab, and which of the lab's two it is.
+        tokens: this version's names for each token of a `full` lab, and which of the lab's two it is.
     """
 
     profile: str
@@ -53,7 +53,7 @@ class Secrecy:
 
 
 class Configuration:
-    """The volume of one lab. `made` tells after `provide` what secrets were made, each in a few words."""
+    """The volume of one lab. After `provide`, `made` lists the secrets that were made, each in a few words."""
 
     def __init__(self, engine: Engine, lab: str, owner: str, labels: Mapping[str, str] | None = None) -> None:
         self.engine = engine
@@ -62,12 +62,12 @@ class Configuration:
         self.made: list[str] = []
 
     def provide(self, parts: LabParts, image: str, settings: dict[str, Any], secrecy: Secrecy) -> None:
-        """Make the volume that holds the lab's secrets, and what old Consul versions read from a file.
+        """Make the volume with the lab's secrets, and the settings that old Consul versions read from a file.
 
         The secrets are made here, go over the engine's socket into the volume and are nowhere else. A helper
         container carries them in, which is started only where it has to make certificates; one that a killed run
         leaves has the lab's label, so the next run, and `down`, remove it. Once servers exist the secrets are in use,
-        and only what another version of Consul reads differently is written.
+        and only files that another version of Consul reads differently are written.
         """
         volume = lab_names.config_volume_name(self.lab)
         in_use = bool(parts.servers) and volume in parts.volumes
@@ -93,7 +93,7 @@ class Configuration:
         return certifying(helper) if profile == "full" else helper
 
     def _is_complete(self, helper: str, profile: str) -> bool:
-        """Whether the volume has all that it needs; the gossip key is what is written last."""
+        """Whether the volume is complete; the gossip key is written last."""
         return profile == "open" or self.engine.has_file(
             helper, f"{credentials.CONFIG_FOLDER}/{GOSSIP_FILE}", doing="looking for the gossip key"
         )
@@ -115,7 +115,7 @@ class Configuration:
         return files
 
     def _certificates(self, helper: str) -> dict[str, tuple[bytes, int]]:
-        """A certificate for all servers of the lab and who signed it, made by Consul's own commands."""
+        """A certificate for all servers of the lab and its authority's, made by Consul's own commands."""
         doing = "making the lab's certificates"
         self.engine.change("start", [helper], doing=doing)
         said = self.engine.execute(helper, ["/bin/sh", "-c", _CERTIFY, "certify", self.lab], doing=doing)
@@ -127,7 +127,7 @@ class Configuration:
         return {f"{ACCESS}/{name}": (block, 0o600) for name, block in zip(names, blocks)}
 
     def _other_words(self, helper: str, secrecy: Secrecy) -> dict[str, tuple[bytes, int]]:
-        """The tokens under the names that another version of Consul has for them; nothing where they are the same."""
+        """The tokens under another version's names for them; nothing where the names are the same."""
         doing = "reading the lab's token"
         try:
             access = credentials.access_from(self.engine.get_files(helper, credentials.FOLDER, doing=doing), self.lab)
@@ -149,7 +149,7 @@ def gossip_configuration(seed: bytes) -> bytes:
 
 
 def acl_configuration(tokens: Mapping[str, str], token: str, recovery_token: str) -> bytes:
-    """A lab's tokens as a Consul configuration file, under the names that its version has for them."""
+    """A lab's tokens as a Consul configuration file, under its version's names for them."""
     values = {"token": token, "recovery_token": recovery_token}
     named = {name: values[which] for name, which in sorted(tokens.items())}
     return json.dumps({"acl": {"tokens": named}}).encode("ascii")
@@ -167,7 +167,7 @@ def helper_container(image: str, volume: str, labels: dict[str, str]) -> dict[st
 
 
 def certifying(helper: dict[str, Any]) -> dict[str, Any]:
-    """The helper, with memory to make certificates in, and nothing that it may do besides."""
+    """The helper, with memory to make certificates in, and no other rights."""
     return {
         **helper,
         "Entrypoint": ["/bin/sh", "-c"],

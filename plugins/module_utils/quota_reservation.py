@@ -1,10 +1,10 @@
-"""Keep an owner's labs within what the Docker host's admin allows, also when several are started at once.
+"""Keep an owner's labs within the limits of the Docker host's admin, also when several are started at once.
 
-Where there is no file of limits, nothing is asked and nothing is made. Where there is one, an owner's containers are
-counted with the file itself as the lock, which every user of the Docker host shares; and before the lock is let go, a
-container that is never started holds the place of what will be made. So the next one counts it, while the labs
-themselves start side by side. A place that a killed command leaves has the lab's label: the next `up` and `down`
-remove it, as they do every helper.
+Without a file of limits, nothing is checked and nothing is made. With one, an owner's containers are
+counted under a lock on the file itself, which every user of the Docker host shares; and before the lock is released, a
+container that is never started reserves the new lab's share. So the next command counts it, while the labs
+themselves start side by side. A reservation that a killed command leaves has the lab's label: the next `up` or `down`
+removes it, like every helper.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ POLL_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class QuotaRequest:
-    """What somebody wants to make; `memory` is of each server, in Docker's units, `labels` are those besides ours."""
+    """A request for a lab; `memory` is of each server, in Docker's units, `labels` are those besides ours."""
 
     lab: str
     owner: str
@@ -53,10 +53,10 @@ def place_for(  # noqa: PLR0913 - what is asked for, and how the file is locked
     try_to: Callable[[int], bool] = file_lock.try_to,
     seconds: float = LOCK_SECONDS,
 ) -> Iterator[None]:
-    """Hold a place for a lab while it is made. Raises DockerError where its owner may not have that much.
+    """Hold a reservation for a lab while it is made. Raises DockerError where it would exceed its owner's limits.
 
-    With `dry` nothing is made: it only says whether the lab would be allowed now. `say` receives who it waits for.
-    `try_to` locks the file, which others may have for so many `seconds`.
+    With `dry` nothing is made: it only checks whether the lab would be allowed now. `say` receives who it waits for.
+    `try_to` locks the file, which others may hold for up to `seconds`.
     """
     with _opened(path, say, try_to, seconds) as file:
         reserved = _reserve(engine, asked, path, file, dry=dry) if file is not None else ""
@@ -77,7 +77,7 @@ def _give_back(engine: Engine, reserved: str) -> None:
 
 
 def _reserve(engine: Engine, asked: QuotaRequest, path: Path, file: int, *, dry: bool) -> str:
-    """Count, and make the container that holds the place; returns its ID, or "" where none is needed."""
+    """Count, and make the container with the reservation; returns its ID, or "" where none is needed."""
     limits = _limits(asked.owner, path, file)
     if all(math.isinf(limit.most) for limit in limits):
         return ""
@@ -98,7 +98,7 @@ def _reserve(engine: Engine, asked: QuotaRequest, path: Path, file: int, *, dry:
         )
     if dry:
         return ""
-    # Also for a lab that does not grow: what it claims may be a place that a killed command left, which goes next.
+    # Even for a lab that does not grow: its present claim may be the reservation of a killed command, which goes next.
     labels = {
         **asked.labels,
         lab_names.LABEL_LAB: asked.lab,
@@ -116,13 +116,13 @@ def _memory_of(asked: QuotaRequest, limits: list[quotas.Limit]) -> float:
         return quotas.memory(asked.memory) or math.inf
     except ValueError as error:
         if all(math.isinf(limit.most) for limit in limits if limit.key == "memory"):
-            # Nobody counts it here; Compose says whether it can be.
+            # Not countable here; Compose reports whether it is valid.
             return math.inf
         raise DockerError(f"The lab {asked.lab} was not started: {error} (consul_lab_memory).", "usage") from error
 
 
 def _limits(owner: str, path: Path, file: int) -> list[quotas.Limit]:
-    """What holds for an owner. Raises DockerError where the file cannot be understood: then nobody may start a lab."""
+    """The limits of an owner. Raises DockerError where the file cannot be understood: then nobody may start a lab."""
     try:
         with os.fdopen(os.dup(file), encoding="utf-8-sig") as stream:
             stream.seek(0)
@@ -132,7 +132,7 @@ def _limits(owner: str, path: Path, file: int) -> list[quotas.Limit]:
     except quotas.LimitsError as error:
         raise _not_understood(path, str(error)) from error
     except OSError as error:
-        # What cannot be wound back has no number of an error.
+        # A stream that cannot be rewound raises an error without a number.
         raise _not_understood(path, error.strerror or "it is no plain file") from error
 
 
@@ -151,7 +151,7 @@ def _opened(
     patience = lock_holder.Patience(seconds, say)
     while True:
         try:
-            # Without O_NONBLOCK, a pipe would be waited for.
+            # Without O_NONBLOCK, opening a pipe would wait.
             file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
             yield None
@@ -160,7 +160,7 @@ def _opened(
             raise _not_understood(path, str(error.strerror)) from error
         try:
             _lock(file, path, patience, try_to)
-            # Editors put a new file in the place of the old one: make sure that ours is the one that others lock.
+            # Editors replace the file by a new one: make sure that ours is the one that others lock.
             if _is_at(path, file):
                 yield file
                 return
@@ -176,7 +176,7 @@ def _is_at(path: Path, file: int) -> bool:
 
 
 def _lock(file: int, path: Path, patience: lock_holder.Patience, try_to: Callable[[int], bool]) -> None:
-    # The file's owner may not allow others to write into it: then no note says who holds it.
+    # The file's owner may not allow others to write into it: then no note names the holder.
     who = f"whoever has the limits of this Docker host now: `fuser -v {path}` shows them"
     try:
         while not try_to(file):

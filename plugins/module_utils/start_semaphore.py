@@ -1,8 +1,8 @@
-"""Start only so many labs at once on a Docker host: the others wait for their turn, which costs next to nothing.
+"""Limit how many labs start at once on a Docker host: the others wait for their turn, which costs next to nothing.
 
-Ansible's forks count for all Docker hosts together, and a fork that is missing is waited for in a busy loop; here each
-Docker host has its own count. Kept by the kernel's locks on parts of a file, so that a killed process gives its turn
-back. Turns only spare the machine: whoever has waited for two minutes goes on without one.
+Ansible's forks count for all Docker hosts together, and Ansible waits for a free fork in a busy loop; here each
+Docker host has its own count. Kept by the kernel's locks on parts of a file, so that a killed process returns its turn
+by itself. Turns only spare the machine: after two minutes of waiting, a process goes on without one.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ def turn(
     seconds: float = TURN_SECONDS,
     poll: float = POLL_SECONDS,
 ) -> Iterator[None]:
-    """Wait until fewer than `at_once` processes of this user have a turn, and have one.
+    """Wait until fewer than `at_once` processes of this user have a turn, and take one.
 
-    Nobody waits without a file to lock, as where somebody else has one of that name, nor for longer than two minutes,
-    as for one that was stopped.
+    Without a file to lock, as where somebody else has one of that name, it does not wait; nor longer than two minutes,
+    as for a process that was stopped.
 
     Args:
         at_once: how many may have one.
@@ -88,7 +88,7 @@ def _taken(handle: int, place: int) -> bool:
 
 
 def _who(handle: int, at_once: int) -> str:
-    """For whom it waits, in words."""
+    """The process that it waits for, in words."""
     pids = {_holder(handle, place) for place in (_DOOR, *range(_FIRST_PLACE, _FIRST_PLACE + at_once))} - {0}
     stopped = [str(pid) for pid in sorted(pids) if lock_holder.is_stopped(pid)]
     them = f"; stopped are the processes {', '.join(stopped)}, and `kill -CONT` lets them go on" if stopped else ""
@@ -96,7 +96,7 @@ def _who(handle: int, at_once: int) -> str:
 
 
 def _holder(handle: int, place: int) -> int:
-    """Which process has a place; 0 for none, and where that is not known."""
+    """The process that has a place; 0 for none, and where that is not known."""
     if struct.calcsize("P") * 8 != 64:  # noqa: PLR2004 - bits
         return 0
     try:

@@ -60,17 +60,17 @@ options:
     type: int
     default: 0
   timeout:
-    description: Seconds until the module gives up and tells each server's view.
+    description: Seconds until the module gives up and reports each server's view.
     type: int
     default: 120
   elapsed:
     description:
-      - How many seconds of O(timeout) were over before the module began. It always has one left, to tell what it saw.
+      - How many seconds of O(timeout) were over before the module began. It always has one left, to report what it saw.
     type: float
     default: 0
   lock_mark:
     description:
-      - The mark of the lock on the lab that whoever runs this holds already, as labctl does for a whole command. The
+      - The mark of a lock on the lab that the caller holds already, as labctl does for a whole command. The
         action plugin beside this module fills it in.
     type: str
     default: ""
@@ -143,7 +143,7 @@ from ..module_utils.shared.docker_api import DockerError, Engine, moment
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# By how much longer than its timeout it may hold a lab: what it asks last has an end of its own.
+# How much longer than its timeout it may hold a lab: the last request has a deadline of its own.
 MORE_SECONDS = 60.0
 
 
@@ -173,14 +173,14 @@ def argument_spec() -> dict[str, dict[str, Any]]:
 
 
 def usage_problem(params: dict[str, Any]) -> str | None:
-    """What is wrong with the arguments, as a sentence, before anything is touched."""
+    """The error in the arguments, as a sentence, before anything is touched."""
     if not math.isfinite(params["elapsed"]):
         return f"Cannot count {params['elapsed']:g} seconds that are over: set consul_cluster_since to when it began."
     return durations.wait_problem(params["timeout"], "consul_cluster_timeout", 0)
 
 
 def stopped_at(lab: str, containers: list[str]) -> float | None:
-    """When the last of the servers that are left out had stopped, None where none is. Raises DockerError."""
+    """When the last of the stopped servers had stopped, None where there is none. Raises DockerError."""
     states = Engine().inspected(containers, doing="looking at the stopped servers") if containers else []
     alive = [container["Name"].lstrip("/") for container in states if container["State"]["Running"]]
     if alive:
@@ -210,7 +210,7 @@ def answer(
     say: Callable[[str], None] | None = None,
     eyes: Eyes = EYES,
 ) -> dict[str, Any]:
-    """Do what the arguments say and return the module's result; `say` receives who it waits for.
+    """Run the module and return its result; `say` receives who it waits for.
 
     Raises DockerError with one sentence.
     """
@@ -221,7 +221,7 @@ def answer(
     with held(params, say) if joins else contextlib.nullcontext(None) as hold:
         given = params["members"]
         if given is None or (joins and given):
-            # Servers that were made again since have other ports; there may be more of them, or fewer.
+            # Servers that were recreated since have other ports; there may be more of them, or fewer.
             params = {**params, "members": eyes.members_of(params["name"]) or given or []}
         if given is None or params["members"] != given:
             facts["consul_lab_members"] = params["members"]
@@ -239,7 +239,7 @@ def held(params: dict[str, Any], say: Callable[[str], None] | None) -> Iterator[
     command = f"labctl join {lab}" if os.environ.get(parent_process.ASKER) else f"consul_cluster name={lab}"
     who = lock_holder.holder(command, params["timeout"] + MORE_SECONDS, mark=params["lock_mark"])
     patience = lock_holder.Patience(lab_hold.LOCK_SECONDS, say)
-    # What is left of it when it is killed, whoever comes next to the lab removes.
+    # If it is killed, the next command on the lab removes its leftovers.
     with lab_hold.held(Engine(), lab, who, patience, labels={}, must_write=False) as hold:
         if parent_process.is_gone():
             raise DockerError(f"The lab {lab} was not joined, because the labctl that wanted it was ended.")
@@ -253,7 +253,7 @@ def cluster_of(params: dict[str, Any], eyes: Eyes, keep: Callable[[], None], *, 
     """
     members = params["members"]
     if not members and check_mode:
-        # A lab that is to be made in the same run: its servers will be strangers to each other.
+        # In check mode, a lab that the same run would make has no servers to look at.
         return {"changed": params["join"], "joined": False, "command": "", "cluster": {}}
     if not members:
         lab = params["name"]
@@ -291,7 +291,7 @@ def refuse_without(lab: str, have: list[str], without: list[str]) -> None:
 def make_ready(cluster: Cluster, keep: Callable[[], None], *, join: bool, gone: float | None) -> dict[str, Any]:
     """Join where it is needed and wait until ready; `gone` is when servers were stopped.
 
-    Raises NotReadyError, and what `keep` raises where the lab is not held any more when its agents have come up.
+    Raises NotReadyError, and what `keep` raises if the lab is no longer held once its agents have come up.
     """
     clock = cluster.clock
     begun = clock.now()
@@ -307,7 +307,7 @@ def make_ready(cluster: Cluster, keep: Callable[[], None], *, join: bool, gone: 
     views, agreed = cluster.wait_until_ready()
     seconds = {"join": round(joined - begun, 3), "election": round(agreed - joined, 3)}
     if gone is not None:
-        # Docker's clock is the wall's.
+        # Docker's clock is wall-clock time.
         seconds["leaderless"] = round(time.time() - (clock.now() - agreed) - gone, 3)
     return {
         "changed": changed,

@@ -189,7 +189,7 @@ NEEDED = [
     ("source", "release", ["version"]),
     ("source", "binary", ["binary"]),
 ]
-# All of mmdebstrap against one silence of a server.
+# The whole of mmdebstrap may take this many times the longest silence of a server.
 _MMDEBSTRAP_TIMES = 10
 _KNOWN = (BinaryError, CandidateError, DockerError, ReleaseError, RootfsError, WorkspaceError)
 
@@ -209,7 +209,7 @@ def obtain(params: dict[str, Any], place: Workspace) -> tuple[Path | None, str]:
         check_binary(str(archive), architecture)
         return archive, release.url(release.file)
     check_binary(params["binary"], architecture)
-    # A copy of our own: what is checked is what goes into the image.
+    # A copy of our own: the file that is checked is the one that goes into the image.
     copy = place.directory("binary") / "consul"
     shutil.copyfile(params["binary"], copy)
     return copy, origin_of(str(copy))
@@ -243,7 +243,7 @@ def make(params: dict[str, Any]) -> Finished:
     """Make the image in a workspace, and sweep it whatever happens."""
     with workspace(params["tmp_directory"], params["repository"]) as place:
         candidate = Candidate(place, params["repository"])
-        # What a killed run left.
+        # Remove what a killed run left.
         candidate.sweep()
         try:
             return build(params, place, candidate)
@@ -262,7 +262,7 @@ def predicted(params: dict[str, Any]) -> Finished:
 
 
 def main(during: Callable[[], contextlib.AbstractContextManager[None]] = stoppable) -> None:
-    """Run the module; `during` makes it stoppable."""
+    """Run the module; `during` makes it interruptible."""
     module = AnsibleModule(argument_spec=ARGUMENTS, required_if=NEEDED, supports_check_mode=True)
     params = module.params
     if problem := durations.wait_problem(params["timeout"], "consul_image_timeout"):

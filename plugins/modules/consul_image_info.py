@@ -37,7 +37,7 @@ options:
     type: str
     default: ""
   force:
-    description: Find nothing, so that the image is made anew. What is asked for is checked all the same.
+    description: Find nothing, so that the image is rebuilt. The request is still checked.
     type: bool
     default: false
 requirements:
@@ -143,13 +143,13 @@ ARGUMENTS = {
     "digest": {"type": "str", "default": ""},
     "force": {"type": "bool", "default": False},
 }
-# What Docker takes as a repository, as far as we need one: no tag, no digest.
+# Names that Docker accepts for a repository, as far as we need them: no tag, no digest.
 _REPOSITORY = re.compile(r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?::[0-9]+)?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class UsageError(Exception):
-    """What is wrong with the request, as one sentence."""
+    """The error in the request, as one sentence."""
 
 
 def check_repository(name: str) -> None:
@@ -159,7 +159,7 @@ def check_repository(name: str) -> None:
 
 
 def wanted_of(source: str, version: str, binary: str, digest: str) -> Wanted:
-    """Return what is wanted. Raises UsageError."""
+    """Parse the request. Raises UsageError."""
     number = consul_versions.full(version) if version else ""
     if number is None:
         raise UsageError(f"{version!r} is not a version of Consul: write it in full, like 1.21.4 or 1.22.0-rc1.")
@@ -173,7 +173,7 @@ def wanted_of(source: str, version: str, binary: str, digest: str) -> Wanted:
         try:
             return Wanted(source, number, origin_of(binary))
         except OSError:
-            # Whether it can be read is said when it is needed.
+            # Whether it can be read is reported when it is needed.
             return Wanted(source, number, f"unreadable {binary}")
     return Wanted(source, number, digest if source == "registry" else "")
 

@@ -32,7 +32,7 @@ options:
     type: str
     required: true
   state:
-    description: What the lab shall be.
+    description: The desired state of the lab.
     type: str
     choices: [present, stopped, started, restarted, absent]
     default: present
@@ -61,7 +61,7 @@ options:
     default: {}
   profile:
     description:
-      - What the servers ask of whoever talks to them.
+      - What the servers require of their clients.
       - V(open) is nothing, V(gossip) a gossip key, V(full) that, a token (default deny) and TLS for RPC and HTTP.
       - A lab that is there with another profile is refused.
     type: str
@@ -125,7 +125,7 @@ options:
     default: 256
   lock_mark:
     description:
-      - The mark of the lock on the lab that whoever runs this holds already, as labctl does for a whole command. The
+      - The mark of a lock on the lab that the caller holds already, as labctl does for a whole command. The
         action plugin beside this module fills it in.
     type: str
     default: ""
@@ -232,14 +232,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PORTS = 65536
-# More than a Docker host has networks for.
+# More networks than any Docker host has.
 MOST_AT_ONCE = 4096
-# Consul itself has a dozen threads, and Linux no more than these.
+# Consul itself has a dozen threads, and Linux allows no more than these.
 LEAST_PIDS = 16
 MOST_PIDS = 1 << 22
-# So often Compose is run in all.
+# The most runs of Compose in all.
 TRIES = 3
-# Of a workshop's seat: the role's variable for each label, and what it may be.
+# For a workshop's seat: the role's variable for each label, and its valid values.
 SEAT_LABELS = {
     "raft-labctl.number": ("consul_lab_seat_number", f"1 to {label_values.MOST_SEATS}"),
     "raft-labctl.seat": ("consul_lab_seat", "the seat's name: lower-case letters, digits and dashes"),
@@ -283,7 +283,7 @@ def argument_spec() -> dict[str, dict[str, Any]]:
 
 
 def usage_problem(params: dict[str, Any]) -> str | None:  # noqa: PLR0911 - one per reason
-    """What is wrong with the arguments, as a sentence, before anything is touched."""
+    """The error in the arguments, as a sentence, before anything is touched."""
     problem = lab_names.name_problem(params["name"])
     if problem:
         return lab_names.name_sentence(params["name"], problem)
@@ -291,7 +291,7 @@ def usage_problem(params: dict[str, Any]) -> str | None:  # noqa: PLR0911 - one 
         most = label_values.LONGEST_OWNER
         return f"The lab needs an owner of 1 to {most} characters: set consul_lab_owner to a login name."
     if params["state"] == "present" and not (params["compose"] and params["image"]):
-        return "A lab that shall be present needs the arguments `compose` and `image`."
+        return "A lab with the state present needs the arguments `compose` and `image`."
     if params["force"] and params["state"] != "absent":
         return "Only the removal of a lab can be forced: leave out consul_lab_force, or set consul_lab_state to absent."
     if params["profile"] == "full" and params["state"] == "present" and not params["tokens"]:
@@ -309,7 +309,7 @@ def usage_problem(params: dict[str, Any]) -> str | None:  # noqa: PLR0911 - one 
 
 
 def number_problem(params: dict[str, Any]) -> str | None:
-    """What is wrong with the numbers, as a sentence."""
+    """The error in the numbers, as a sentence."""
     if not 1 <= params["at_once"] <= MOST_AT_ONCE:
         return f"Cannot start {params['at_once']} labs at a time: set consul_lab_at_once to 1 to {MOST_AT_ONCE}."
     if not LEAST_PIDS <= params["pids"] <= MOST_PIDS:
@@ -320,7 +320,7 @@ def number_problem(params: dict[str, Any]) -> str | None:
 
 
 def label_problem(params: dict[str, Any]) -> str | None:
-    """What is wrong with the labels, as a sentence: a lab with one that labctl never writes would be nobody's."""
+    """The error in the labels, as a sentence: a lab with an invalid label would belong to nobody."""
     labels = {name: str(value) for name, value in params["labels"].items()}
     wrong = label_values.misfit({**labels, lab_names.LABEL_LAB: params["name"], lab_names.LABEL_OWNER: params["owner"]})
     if wrong is None:
@@ -333,7 +333,7 @@ def label_problem(params: dict[str, Any]) -> str | None:
 
 
 def present(project: LabProject, params: dict[str, Any], parts: LabParts, *, dry: bool) -> None:
-    """Make the lab what the Compose text says. Raises DockerError."""
+    """Bring the lab to what the Compose text describes. Raises DockerError."""
     servers = params["servers"]
     subnets = project.plan(parts, params["subnet_pool"], params["subnet"])
     project.refuse_taken_names(parts, servers)
@@ -343,7 +343,7 @@ def present(project: LabProject, params: dict[str, Any], parts: LabParts, *, dry
         preview(project, params, parts, subnets[0])
         return
     project.keep()
-    # A fault that lasts keeps its helper, which is how anybody knows of it and what takes its rules away at last.
+    # A lasting fault keeps its helper, which is its record and removes its rules in the end.
     if left := [helper for helper in parts.helpers if helper not in parts.lasting]:
         project.remove("container", left)
     project.outcome.actions += departure.leave()
@@ -354,7 +354,7 @@ def present(project: LabProject, params: dict[str, Any], parts: LabParts, *, dry
         project.outcome.actions += configuration.made
         up(project, params, parts, subnets)
     except DockerError:
-        # A lab that never was leaves nothing; one that was keeps its data.
+        # A new lab leaves nothing behind; an existing one keeps its data.
         if parts.empty:
             project.absent(project.parts())
             project.remove_files()
@@ -362,13 +362,13 @@ def present(project: LabProject, params: dict[str, Any], parts: LabParts, *, dry
 
 
 def secrecy(params: dict[str, Any]) -> Secrecy:
-    """What the secrets of a new lab are made from."""
+    """The seed for the secrets of a new lab."""
     seed = bytes.fromhex(params["seed"]) or derived_secrets.new_secret()
     return Secrecy(params["profile"], seed, params["tokens"])
 
 
 def preview(project: LabProject, params: dict[str, Any], parts: LabParts, subnet: ipaddress.IPv4Network) -> None:
-    """Fill in what would be done, for check mode."""
+    """Fill in the planned changes, for check mode."""
     project.subnet = str(subnet)
     environment = project.environment(subnet, params["servers"], params["http_port"])
     for name, text in (("compose.yaml", params["compose"]), (".env", environment)):
@@ -405,7 +405,7 @@ def up(project: LabProject, params: dict[str, Any], parts: LabParts, subnets: li
 
 
 def compose_up(project: LabProject, parts: LabParts, servers: int) -> None:
-    """Run Compose, and again where what kept it from ending is over, or can be mended. Raises DockerError."""
+    """Run Compose, and again if its obstacle is over, or can be removed. Raises DockerError."""
     for left in reversed(range(TRIES)):
         try:
             project.compose_up()
@@ -468,7 +468,7 @@ def absent(project: LabProject, parts: LabParts, *, dry: bool) -> list[str]:
 
 
 def whose(params: dict[str, Any], parts: LabParts, *, dry: bool) -> dict[str, Any]:
-    """Whose lab was removed, with a warning where it was another's."""
+    """The owner of the removed lab, with a warning where it was another's."""
     others = sorted(parts.owners - {params["owner"]})
     if not others:
         return {"owner": params["owner"]}
@@ -478,7 +478,7 @@ def whose(params: dict[str, Any], parts: LabParts, *, dry: bool) -> dict[str, An
 
 
 def fingerprint(parts: LabParts) -> list[tuple[str, str, str]]:
-    """What must be the same for `nothing changed` to be true."""
+    """The state that must be the same for `nothing changed` to be true."""
     return [(server.id, server.started, server.state) for server in parts.servers]
 
 
@@ -489,7 +489,7 @@ def answer(
     say: Callable[[str], None] | None = None,
     machine: Machine = MACHINE,
 ) -> dict[str, Any]:
-    """Do what the arguments say and return the module's result; `say` receives who it waits for.
+    """Run the module and return its result; `say` receives who it waits for.
 
     Raises DockerError with one sentence.
     """
@@ -502,10 +502,10 @@ def answer(
     work = Work(lab, params["owner"], state, params["labels"], say, params["lock_mark"])
     lock = contextlib.nullcontext(None) if check_mode else locked(Engine(), folder, work)
     waits = state == "present" and not check_mode
-    # The turn comes first: who waited for it with the lab's lock in hand would keep others from a lab at rest.
+    # The turn comes first: waiting for it with the lab's lock held would keep others from the lab.
     with turn(params["at_once"], say) if waits else contextlib.nullcontext(), lock as held:
         if waits and parent_process.is_gone():
-            # Whoever had the lock meanwhile may have removed the lab, and said that nothing is left.
+            # A holder of the lock may meanwhile have removed the lab, and reported that nothing is left.
             raise DockerError(f"The lab {lab} was not started, because the labctl that wanted it was ended.")
         project = LabProject(Docker(held.handles if held else ()), lab, params["owner"], folder, machine=machine)
         project.force = params["force"]
@@ -551,7 +551,7 @@ def answer(
 
 
 def look(project: LabProject, params: dict[str, Any], *, dry: bool) -> LabParts:
-    """What is there at the beginning, when what a killed change left is put right. Raises DockerError."""
+    """The parts at the beginning, once leftovers of a killed change are repaired. Raises DockerError."""
     removing = params["state"] == "absent"
     parts = find(project.engine, project.lab)
     if not params["force"]:
@@ -562,13 +562,13 @@ def look(project: LabProject, params: dict[str, Any], *, dry: bool) -> LabParts:
 
 
 def look_again(project: LabProject, params: dict[str, Any], parts: LabParts) -> LabParts:
-    """What is there now. Raises DockerError."""
+    """The parts now. Raises DockerError."""
     if params["state"] != "present":
         return find(project.engine, project.lab)
-    # LabParts whole at the beginning, and Compose succeeded: only the servers can be new.
+    # LabParts were complete at the beginning, and Compose succeeded: only the servers can be new.
     servers = project.servers_now(params["servers"])
     if len(servers) < params["servers"]:
-        # The engine ended meanwhile what a killed command had asked for.
+        # The engine meanwhile finished a request of a killed command.
         project.settle(project.parts())
         servers = project.servers_now(params["servers"])
     if lost := set(lab_names.server_names(params["servers"])) - {lab_server.name for lab_server in servers}:
@@ -578,7 +578,7 @@ def look_again(project: LabProject, params: dict[str, Any], parts: LabParts) -> 
         )
     after = dataclasses.replace(parts, servers=servers, subnet=project.subnet)
     if over := [helper for helper in parts.lasting if helper not in after.lasting]:
-        # Their servers were made again, or are gone.
+        # Their servers were recreated, or are gone.
         project.remove("container", over)
     return after
 

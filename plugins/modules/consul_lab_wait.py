@@ -1,4 +1,4 @@
-"""Ansible module: wait until each server of a lab has written that it knows no peers."""
+"""Ansible module: wait until each server of a lab has logged that it knows no peers."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ from ..module_utils.shared import durations, parent_process, server_status
 from ..module_utils.shared.docker_api import DockerError, Engine, moment
 
 POLL_SECONDS = 0.25
-# What a question may take when the time is all but over.
+# The time for a request when the deadline is nearly over.
 LEAST_SECONDS = 0.5
-# What Raft writes, in every generation of Consul, when a server without peers would stand for election.
+# Raft's message, in every generation of Consul, when a server without peers would stand for election.
 NO_PEERS = "no known peers"
-# It comes among the first lines of a server, also at level debug.
+# It is among the first lines of a server, also at level debug.
 MOST_LINES = 2000
 
 
@@ -72,7 +72,7 @@ def argument_spec() -> dict[str, dict[str, Any]]:
 
 
 def answer(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
-    """Wait. An engine that does not answer is no reason to fail: only who watches needs to know."""
+    """Wait. An engine that does not answer is no reason to fail: only a watching user needs the result."""
     if problem := durations.wait_problem(params["timeout"], "consul_cluster_wait", 0):
         raise DockerError(problem, "usage")
     waiting: list[str] = []
@@ -83,7 +83,7 @@ def answer(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
 
 
 def wait(lab: str, ends: float, waiting: list[str]) -> None:
-    """Wait until that time at most, and put those into `waiting` that know no peers. Raises DockerError."""
+    """Wait until that time at most, and add servers that know no peers to `waiting`. Raises DockerError."""
 
     def engine() -> Engine:
         return Engine(max(LEAST_SECONDS, ends - time.monotonic()))
@@ -113,7 +113,7 @@ def began_at(engine: Engine, containers: list[str]) -> dict[str, float]:
 
 
 def has_no_peers(engine: Engine, member: dict[str, Any], began: dict[str, float]) -> bool:
-    """Whether a server has written it since it was started. Raises DockerError."""
+    """Whether a server has logged it since it was started. Raises DockerError."""
     since = began.get(member["container"])
     if since is None:
         return False
@@ -122,7 +122,7 @@ def has_no_peers(engine: Engine, member: dict[str, Any], began: dict[str, float]
 
 
 def is_cluster(lab: str, members: list[dict[str, Any]]) -> bool:
-    """Whether some server says that it knows another one, or a leader."""
+    """Whether some server reports another one, or a leader."""
     doors = LabClients(lab, [member["container"] for member in members], members[0]["profile"])
     asked = [
         server_status.Member(each_member["name"], each_member["address"], doors.of(each_member["http_port"]))

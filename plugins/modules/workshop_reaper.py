@@ -96,9 +96,9 @@ def argument_spec() -> dict[str, dict[str, Any]]:
 
 
 def answer(params: dict[str, Any], *, check_mode: bool, engine: Engine | None = None) -> dict[str, Any]:
-    """Do what the arguments say and return the module's result. Raises DockerError with one sentence.
+    """Run the module and return its result. Raises DockerError with one sentence.
 
-    `engine` is by default the one that the docker command would use.
+    `engine` is by default the docker command's.
     """
     workshop, owner, end = params["workshop"], params["owner"], params["end"]
     if problem := lab_names.name_problem(workshop):
@@ -110,7 +110,7 @@ def answer(params: dict[str, Any], *, check_mode: bool, engine: Engine | None = 
             "usage",
         )
     if end and not (params["image"] and params["script"]):
-        raise DockerError("A workshop that shall end needs the arguments `image` and `script`.", "usage")
+        raise DockerError("A workshop with an end needs the arguments `image` and `script`.", "usage")
     engine = engine or Engine()
     ours, strangers = looked(engine, workshop, owner, ending=bool(end))
     right = [our for our in ours if is_right(our, end)]
@@ -121,7 +121,7 @@ def answer(params: dict[str, Any], *, check_mode: bool, engine: Engine | None = 
     if check_mode:
         return result
     if end and not right:
-        # One that does not run ends nothing, and may have the name.
+        # A stopped one ends nothing, and may block the name.
         still = [our["Id"] for our in ours if not our["State"]["Running"]]
         remove(engine, still, doing=f"removing an end of the workshop {workshop} that does not run")
         wrong = [container for container in wrong if container not in still]
@@ -131,7 +131,7 @@ def answer(params: dict[str, Any], *, check_mode: bool, engine: Engine | None = 
 
 
 def remove(engine: Engine, containers: list[str], *, doing: str) -> None:
-    """Remove containers, of which one may be about to remove itself. Raises DockerError."""
+    """Remove containers, one of which may be about to remove itself. Raises DockerError."""
     for container in containers:
         try:
             engine.remove("container", [container], doing=doing)
@@ -141,14 +141,14 @@ def remove(engine: Engine, containers: list[str], *, doing: str) -> None:
 
 
 def looked(engine: Engine, workshop: str, owner: str, *, ending: bool) -> tuple[list[dict[str, Any]], list[str]]:
-    """The ends of this owner's workshop, and sentences about what only looks like one.
+    """The ends of this owner's workshop, and sentences about containers that only look like one.
 
-    Raises DockerError where it shall end, and the end of another owner's would remove its labs.
+    Raises DockerError where an end is wanted, and another owner's end would remove these labs.
     """
     carrying = engine.containers(
         {"label": f"{lab_names.LABEL_REAPER}={workshop}"}, doing=f"looking for the end of the workshop {workshop}"
     )
-    # Before any is removed, it shows itself that it is such an end.
+    # Before any is removed, check that it is such an end.
     servers = [
         container
         for container in label_values.fitting(carrying)
@@ -170,13 +170,13 @@ def write_down(engine: Engine, params: dict[str, Any]) -> None:
         lab_names.LABEL_REMOVES: lab_names.OWNED,
     }
     doing = f"writing down the end of the workshop {workshop}"
-    # The name is for people who list containers. Two ends stand side by side for a moment, so it has the end, and two
-    # owners may have workshops of one name.
+    # The name is for people who list containers. Two ends exist side by side for a moment, so it contains the end, and
+    # two owners may have workshops of one name.
     name = f"labctl-{workshop}-until-{end}-{zlib.crc32(owner.encode('utf-8', 'surrogateescape')):08x}"
     try:
         made = engine.create(reaper(params, labels), doing=doing, name=name)
     except DockerError as error:
-        # Another command of this owner may have been as quick, and have written the same end down.
+        # Another command of this owner may have been as quick, and have recorded the same end.
         ours, _sentences = looked(engine, workshop, owner, ending=True)
         same = [our["Id"] for our in ours if ends_at(our) == end and lab_names.LABEL_REMOVES in labels_of(our)]
         if "already in use" not in error.said or not same:
@@ -214,13 +214,13 @@ def is_right(container: dict[str, Any], end: int) -> bool:
 
 
 def ends_at(container: dict[str, Any]) -> int:
-    """The end that a container waits for; -1 where its label does not say."""
+    """The end that a container waits for; -1 where its label has none."""
     end = label_values.moment(labels_of(container).get(lab_names.LABEL_EXPIRES))
     return -1 if end is None else end
 
 
 def reaper(params: dict[str, Any], labels: dict[str, str]) -> dict[str, Any]:
-    """The container, as the engine's API has one. It may use the engine's socket, and nothing else."""
+    """The container in the engine's API. It may use the engine's socket, and nothing else."""
     socket = plain_socket() or DEFAULT_SOCKET
     return {
         "Image": params["image"],
@@ -230,7 +230,7 @@ def reaper(params: dict[str, Any], labels: dict[str, str]) -> dict[str, Any]:
         "Cmd": words(params["workshop"], params["end"], params["owner"]),
         "HostConfig": {
             "NetworkMode": "none",
-            # Or a restart of the host would forget the end. It removes itself when its work is done.
+            # Otherwise a restart of the host would lose the end. It removes itself when its work is done.
             "RestartPolicy": {"Name": "unless-stopped"},
             "ReadonlyRootfs": True,
             "CapDrop": ["ALL"],
@@ -246,7 +246,7 @@ def reaper(params: dict[str, Any], labels: dict[str, str]) -> dict[str, Any]:
 def words(workshop: str, end: int, owner: str) -> list[str]:
     """The input of the script.
 
-    The owner as it stands in a question to the engine, which is JSON text within a URL, and as it stands in an answer:
+    The owner in two forms: in a request to the engine, as JSON within a URL, and in an answer:
     the engine writes JSON as Go does.
     """
     asked = urllib.parse.quote(json.dumps(owner)[1:-1], safe="")
@@ -257,7 +257,7 @@ def words(workshop: str, end: int, owner: str) -> list[str]:
 
 
 def user_of(socket: str, stat: Callable[[str], os.stat_result] = os.stat) -> str:
-    """Who may use the socket: our own user in the socket's group; where that is root's, root without capabilities."""
+    """The user for the socket: our own user in the socket's group; where that is root's, root without capabilities."""
     try:
         group = stat(socket).st_gid
     except OSError:

@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _SHOWN = 60
-# The last second of the year 9999, behind which no calendar goes.
+# The last second of the year 9999, the end of every calendar.
 _LAST_MOMENT = 253_402_300_799
-# What Go writes for none: the first second of the year 1. An image need not say when it was made.
+# Go's zero time: the first second of the year 1. An image need not have a creation time.
 _NO_MOMENT = -62_135_596_800
 _MOST = 2**63
 
 
 class Odd(NamedTuple):
-    """What does not look as it should: where it stands in the answer, what it is, and what was expected there."""
+    """A mismatch: where it is in the answer, what is there, and what was expected."""
 
     where: str
     value: Any
@@ -46,7 +46,7 @@ def _is(expected: str, test: Callable[[Any], bool]) -> Callable[[Any, str], Odd 
 
 
 def _text(value: Any) -> bool:
-    # JSON can write halves of a character, which no engine does and nobody can print or send.
+    # JSON can hold surrogates, which no engine sends and nobody can print or encode.
     try:
         return isinstance(value, str) and (value.isascii() or bool(value.encode()))
     except UnicodeEncodeError:
@@ -179,7 +179,7 @@ _bound = named(some(listed(with_keys({}, {"HostPort": _is("a port", _port), "Hos
 
 
 def _bindings(value: Any, where: str) -> Odd | None:
-    """What is published, by the port inside and its protocol, as `8500/tcp`."""
+    """The published ports, by the port inside and its protocol, as `8500/tcp`."""
     if isinstance(value, dict):
         for inside in value:
             match = _INSIDE.fullmatch(inside)
@@ -256,6 +256,6 @@ _BY_KIND = {"containers": CONTAINER, "exec": ENDED}
 
 
 def shape_of(path: str) -> Callable[[Any, str], Odd | None]:
-    """What the answer to a question looks like, by the path of the engine's API."""
+    """The shape of an answer, by the path of the engine's API."""
     kind = path.split("/")[1] if path.count("/") == 3 and path.endswith("/json") else ""  # noqa: PLR2004
     return _BY_PATH.get(path) or _BY_KIND.get(kind, anything)

@@ -1,7 +1,7 @@
-"""Where one server's HTTP API is reached, and one question asked of it.
+"""A client for one server's HTTP API: where it is reached, and single requests.
 
 A server's port is published on its Docker host's loopback. Where that host is another machine, the port is forwarded
-to a Unix socket on this one, which nobody else may open. The servers of a `full` lab speak TLS and want a token.
+to a Unix socket on this one, which nobody else may open. The servers of a `full` lab speak TLS and require a token.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 LOOPBACK = "127.0.0.1"
-# What labctl asks of a server is answered in kilobytes, but for the keys of a long `chaos`.
+# A server's answers to labctl have kilobytes, except for the keys of a long `chaos`.
 MOST_BYTES = 16 * 1024 * 1024
 
 
 class Access(Protocol):
-    """What a server of a `full` lab wants to see, and by what it is known (`lab_access`)."""
+    """Credentials for the servers of a `full` lab, and the name to verify (`credentials`)."""
 
     @property
     def server_name(self) -> str:
@@ -36,7 +36,7 @@ class Access(Protocol):
         """TLS with the lab's servers. Raises OSError."""
 
     def headers(self, path: str) -> dict[str, str]:
-        """What a request carries."""
+        """The headers of a request."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class ConsulClient:
     Attributes:
         port: its port on the Docker host's loopback.
         socket: a Unix socket that leads there from elsewhere; "" where this is the Docker host.
-        keys: gives the access to a `full` lab, or raises OSError; None for every other lab.
+        keys: returns the credentials for a `full` lab, or raises OSError; None for every other lab.
     """
 
     port: int
@@ -60,7 +60,7 @@ class ConsulClient:
     def request(
         self, method: str, path: str, body: bytes | None = None, timeout: float = 2.0, *, most: int = MOST_BYTES
     ) -> Any:
-        """Ask for a JSON document. Raises OSError or ValueError where there is no good answer within `timeout`."""
+        """Request a JSON document. Raises OSError or ValueError where there is no good answer within `timeout`."""
         connection = self.connection(timeout, most)
         try:
             connection.request(method, path, body)
@@ -78,7 +78,7 @@ class ConsulClient:
 
 
 class _Connection(TimedConnection):
-    """HTTP through a door: over TCP or a Unix socket, and over TLS where the door has keys."""
+    """HTTP through a client: over TCP or a Unix socket, and over TLS where the client has keys."""
 
     def __init__(self, door: ConsulClient, timeout: float, most: int) -> None:
         super().__init__(LOOPBACK, door.port, timeout=timeout, most=most)
@@ -94,7 +94,7 @@ class _Connection(TimedConnection):
         else:
             super().connect()
         if access is not None:
-            # What is not done here, a handshake that failed leaves open.
+            # The connection is left open by a failed handshake, if it is not closed here.
             with contextlib.ExitStack() as undo:
                 undo.callback(self.close)
                 self.sock = access.context.wrap_socket(self.sock, server_hostname=access.server_name)
@@ -109,6 +109,6 @@ class _Connection(TimedConnection):
         *,
         encode_chunked: bool = False,
     ) -> None:
-        """Send a request, with the token where the door has keys. Raises OSError."""
+        """Send a request, with the token where the client has keys. Raises OSError."""
         shown = self._door.keys().headers(url) if self._door.keys is not None else {}
         super().request(method, url, body, {**(headers or {}), **shown}, encode_chunked=encode_chunked)

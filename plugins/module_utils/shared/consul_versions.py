@@ -1,4 +1,4 @@
-"""What a version of Consul is, how two of them compare, and what each of them knows: one table for everything.
+"""Versions of Consul: what one is, how two compare, and what each supports: one table for everything.
 
 A version is only ever compared with the rows of `KNOWN`: a new version of Consul that renames a flag is one new row. A
 version newer than every row has the newest of each, because Consul rarely takes something away.
@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 Version = tuple[int, int, int]
-"""Major, minor and patch. A pre-release or an enterprise build knows what its release knows."""
+"""Major, minor and patch. A pre-release or an enterprise build supports what its release supports."""
 
 OLDEST: Version = (0, 5, 2)
 # A full version as HashiCorp writes it: 1.21.4, 1.22.0-rc1, 1.21.4+ent. Numbers have no leading zero.
@@ -22,12 +22,12 @@ _PARTS = re.compile(r"0*([0-9]+)|([A-Za-z]+)")
 
 @dataclass(frozen=True)
 class Row:
-    """One thing that some versions of Consul know.
+    """A feature that some versions of Consul have.
 
     Attributes:
         what: our name for it.
-        since: the first version that knows it.
-        until: the first version that no longer knows or needs it; None if there is none yet.
+        since: the first version that has it.
+        until: the first version that no longer has or needs it; None if there is none yet.
     """
 
     what: str
@@ -83,21 +83,21 @@ def numbers(text: object) -> Version | None:
 
 
 def order(text: str) -> tuple[tuple[int, ...], bool, tuple[tuple[bool, int, str], ...]]:
-    """A key that sorts versions from old to new: a release comes after its candidates, and what is no version first.
+    """A key that sorts versions from old to new: a release comes after its candidates, and invalid versions come first.
 
-    Candidates are compared as semantic versions are, but that a number counts as one behind letters too: rc2 comes
+    Candidates are compared as semantic versions are, except that a number behind letters counts as one: rc2 comes
     before rc10.
     """
     match = _VERSION.fullmatch(text)
     if match is None:
         return (), False, ((True, 0, text),)
-    # Of two numbers the longer one is larger. They are never made numbers: a label may be as long as it likes.
+    # The longer of two numbers is the larger one. They are never converted: a label may be as long as it likes.
     parts = tuple((bool(word), len(digits), digits or word) for digits, word in _PARTS.findall(match[4] or ""))
     return (int(match[1]), int(match[2]), int(match[3])), match[4] is None, parts
 
 
 def knows(version: Version, what: str) -> bool:
-    """Whether this version of Consul knows (and needs) what the table calls `what`."""
+    """Whether this version of Consul has (and needs) the feature that the table calls `what`."""
     return any(
         row.what == what and row.since <= version and (row.until is None or version < row.until) for row in KNOWN
     )

@@ -1,6 +1,6 @@
-"""What opens the servers of a `full` lab: the tokens and the certificate authority that its config volume holds.
+"""The credentials of a `full` lab: the tokens and the certificate authority in its config volume.
 
-They are read out of the volume when they are needed, through Docker, and are kept in memory only.
+They are read from the volume through Docker when they are needed, and are kept in memory only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 CONFIG_FOLDER = "/consul/config"
-# A folder of its own: Consul warns of each file in its configuration folder that it does not read.
+# A folder of its own: Consul warns about each file in its configuration folder that it does not read.
 FOLDER = f"{CONFIG_FOLDER}/access"
 TOKEN = "token"  # noqa: S105 - a file's name
 RECOVERY_TOKEN = "recovery.token"  # noqa: S105 - a file's name
@@ -25,8 +25,8 @@ AUTHORITY = "ca.pem"
 CERTIFICATE = "server.pem"
 KEY = "server-key.pem"
 
-# X509_V_FLAG_NO_CHECK_TIME (openssl/x509_vfy.h). The authority comes from the lab itself and is the only one that is
-# believed, and a clock that is a second behind the Docker host's must not make a new certificate one of the future.
+# X509_V_FLAG_NO_CHECK_TIME (openssl/x509_vfy.h). The authority comes from the lab itself and is the only trusted
+# one, and a clock a second behind the Docker host's must not reject a new certificate as not yet valid.
 _NO_CHECK_TIME = 0x200000
 
 
@@ -37,11 +37,11 @@ def server_name(datacenter: str) -> str:
 
 @dataclass(frozen=True)
 class Access:
-    """What a server of a `full` lab wants to see, and by what it is known.
+    """The credentials for the servers of a `full` lab.
 
     Attributes:
         token: the lab's token, which may do everything once there was a leader.
-        recovery_token: what an agent believes of itself, with a leader or without.
+        recovery_token: the token that an agent accepts by itself, with a leader or without.
         authority: the certificate authority of the lab, as PEM.
         server_name: the name in the servers' certificate.
     """
@@ -52,15 +52,15 @@ class Access:
     server_name: str
 
     def headers(self, path: str) -> dict[str, str]:
-        """What a request for `path` carries.
+        """The headers of a request for `path`.
 
-        Before the first election there is no token: requests about the agent itself use the agent's own.
+        Before the first election the token does not exist: requests about the agent itself use the agent's own.
         """
         return {"X-Consul-Token": self.recovery_token if path.startswith("/v1/agent/") else self.token}
 
     @cached_property
     def context(self) -> ssl.SSLContext:
-        """TLS with a server that this lab's authority knows, and no other. Raises OSError."""
+        """TLS with servers that this lab's authority signed, and no other. Raises OSError."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(cadata=self.authority)
         context.verify_flags |= _NO_CHECK_TIME
@@ -68,7 +68,7 @@ class Access:
 
 
 class Keys:
-    """The access to one lab, read at its first use.
+    """The credentials of one lab, read at their first use.
 
     Args:
         lab: the lab's name, which is its datacenter.
@@ -84,7 +84,7 @@ class Keys:
         self._access: Access | None = None
 
     def __call__(self) -> Access:
-        """The access. Raises OSError where nobody has it."""
+        """The credentials. Raises OSError where no container has them."""
         with self._lock:
             if self._access is None:
                 self._access = self._read()
@@ -101,7 +101,7 @@ class Keys:
 
 
 def access_from(archive: bytes, lab: str) -> Access:
-    """The access that a tar of the folder holds. Raises OSError where it is not all there."""
+    """The credentials in a tar of the folder. Raises OSError where they are incomplete."""
     files: dict[str, str] = {}
     try:
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:

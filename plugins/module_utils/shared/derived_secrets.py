@@ -1,7 +1,7 @@
-"""What is secret about one seat, out of one seed: the same seed gives the same key and token again.
+"""The secrets of one seat, derived from one seed: the same seed gives the same key and token again.
 
-A workshop has a secret; each seat's seed follows from it and from the seat's name. Knowing one seat's seed, or what
-was made of it, learns nothing about another's (RFC 5869: a key is expanded into keys by HMAC, one purpose each).
+A workshop has a secret; each seat's seed is derived from it and from the seat's name. One seat's seed, and anything
+derived from it, reveals nothing about another's (RFC 5869: a key is expanded into keys by HMAC, one purpose each).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def new_secret() -> bytes:
 
 
 def seed_of(secret: bytes, seat: str) -> bytes:
-    """The seed of a seat, out of its workshop's secret and its name."""
+    """The seed of a seat, from its workshop's secret and its name."""
     return _expand(secret, f"seat/{seat}")
 
 
@@ -36,22 +36,22 @@ def gossip_key(seed: bytes) -> str:
 
 
 def token(seed: bytes) -> str:
-    """The seat's token, a UUID as Consul's access control wants one (RFC 9562, version 8: of our own making)."""
+    """The seat's token, a UUID as Consul's access control requires (RFC 9562, version 8: custom)."""
     return _uuid(_expand(seed, "token"))
 
 
 def recovery_token(seed: bytes) -> str:
-    """The token that a server itself believes, and no other: what joins servers before there is a leader."""
+    """The token that only the server itself accepts: it joins servers before there is a leader."""
     return _uuid(_expand(seed, "recovery"))
 
 
 def read_seed(path: str) -> bytes:
     """The seed in a file of 64 hex digits that only its owner may read.
 
-    Raises ValueError with one sentence, in which nothing of the file's content is.
+    Raises ValueError with one sentence, without anything of the file's content.
     """
     try:
-        # A pipe would keep us waiting for its writer.
+        # Opening a pipe would wait for its writer.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             state = os.fstat(file.fileno())
             text = file.read(_LONGEST_FILE) if stat.S_ISREG(state.st_mode) else b""

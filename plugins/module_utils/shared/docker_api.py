@@ -1,6 +1,6 @@
-"""Ask a Docker host's engine by its HTTP API: starting the docker command costs twenty times as much as an answer.
+"""Use a Docker host's engine by its HTTP API: starting the docker command costs twenty times as much as a request.
 
-Where the docker command would use a plain socket of this host, so does this, also by way of a context. Anything else
+Where the docker command would use a plain socket of this host, so does this, even if a context names it. Anything else
 (TCP, TLS, SSH) is left to the docker command: `docker system dial-stdio` carries the same API over its standard input
 and output.
 """
@@ -46,16 +46,16 @@ _FRAME = struct.Struct(">BxxxL")
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,12})?(?:Z|([+-])([01]\d|2[0-3]):([0-5]\d))", re.ASCII)
 _PLAIN = "unix://"
 _SCHEMES = ("unix", "tcp", "ssh")
-# What the kernel takes, without the zero at its end.
+# The kernel's limit for a socket's path, without the zero at its end.
 _LONGEST_SOCKET = 107
 _MOST_OF_SETTINGS = 1 << 20
-# More of what docker says nobody reads; a builder's error has the whole command in it.
+# Nobody reads more of an error of docker's; a builder's error has the whole command in it.
 _MOST_SAID = 4000
 _NO_ENGINE = "Cannot connect to the Docker daemon"
-# An answer that is read as it comes must bring this many bytes in the time that any other answer has as a whole.
+# A streamed answer must bring this many bytes in the time that any other answer has as a whole.
 _WINDOW_BYTES = 20 * 1024
 _PIECE = 1 << 16
-# Whoever follows waits as long as a socket can be told to, which is less than 25 days.
+# A follower waits as long as the timeout of a socket can be, which is less than 25 days.
 _ENDLESS_SECONDS = 20 * 24 * 3600.0
 
 
@@ -109,7 +109,7 @@ def _port_problem(where: str) -> str | None:
 
 
 def address_problem(where: str) -> str | None:
-    """One sentence about an address of an engine that no engine can have; None where one can."""
+    """One sentence about an address that no engine can have; None for a possible one."""
     scheme, separator, rest = where.strip().partition("://")
     problem = None
     if not separator:
@@ -137,10 +137,10 @@ def address_problem(where: str) -> str | None:
 
 
 class DockerError(Exception):
-    """What docker said, as a sentence; `failure` is the kind that labctl turns into an exit code.
+    """Docker's error, as a sentence; `failure` is the kind that labctl turns into an exit code.
 
-    `status` is the HTTP status of an engine's refusal, 0 where there was no answer to have one; `late` are the seconds
-    for which an answer was waited in vain, None where it was not for want of time.
+    `status` is the HTTP status of an engine's refusal, 0 without an answer; `late` are the seconds
+    of a wait in vain for an answer, None where the failure was not a timeout.
     """
 
     def __init__(
@@ -155,11 +155,11 @@ class DockerError(Exception):
 
     @property
     def is_no_such_file(self) -> bool:
-        """Whether the engine answered, and said that the container is there and the file in it is not."""
+        """Whether the engine answered that the container exists and the file in it does not."""
         return self.status == http.client.NOT_FOUND and "no such container" not in self.said.lower()
 
 
-# What docker or the kernel says, in lower case, and the sentence that helps. First match wins.
+# Words of docker or the kernel, in lower case, and the sentence that helps. First match wins.
 _KNOWN: dict[str, str] = {
     "permission denied while trying to connect": (
         "You do not have permission to use the Docker socket: join the group `docker` "
@@ -177,7 +177,7 @@ _KNOWN: dict[str, str] = {
 
 
 def explain(said: str, doing: str) -> str:
-    """Make one sentence from what docker printed while it was `doing` something (`starting the servers`)."""
+    """Make one sentence from docker's output while it was `doing` something (`starting the servers`)."""
     lower = said.lower()
     for sign, sentence in _KNOWN.items():
         if sign in lower:
@@ -202,7 +202,7 @@ class _Connection(TimedConnection):
         super().__init__("docker", timeout=timeout, most=most)
         self.path = path
         self.process: subprocess.Popen[bytes] | None = None
-        # What the docker command says of a connection that it could not make; known after `close`.
+        # The docker command's error for a connection that it could not make; known after `close`.
         self.said = ""
 
     def connect(self) -> None:
@@ -222,7 +222,7 @@ class _Connection(TimedConnection):
         self.sock.settimeout(self.left())
         with theirs:
             command = ["docker", "system", "dial-stdio"]
-            # A session of its own: what it starts, such as ssh, is ended with it.
+            # In its own session, so that everything it starts, such as ssh, is ended with it.
             self.process = subprocess.Popen(
                 command,
                 stdin=theirs.fileno(),
@@ -240,7 +240,7 @@ class _Connection(TimedConnection):
 
 
 def _last_words(process: subprocess.Popen[bytes]) -> str:
-    """What the docker command said, after it was ended where it does not end by itself."""
+    """The docker command's error output, after it was ended where it does not end by itself."""
     for _attempt in range(2):
         with contextlib.suppress(subprocess.TimeoutExpired):
             return process.communicate(timeout=HANG_UP_SECONDS)[1].decode("utf-8", "replace")
@@ -249,7 +249,7 @@ def _last_words(process: subprocess.Popen[bytes]) -> str:
 
 
 class Allowance:
-    """How long all questions of a command may take together, however many they are.
+    """How long all requests of a command may take together, however many they are.
 
     Args:
         seconds: from now on.
@@ -274,18 +274,18 @@ class Allowance:
 
     @property
     def waited(self) -> float:
-        """For how many seconds of it answers were waited for; what a command does meanwhile is no engine's fault."""
+        """How many seconds of it were spent waiting for answers; the command's own work is no fault of the engine."""
         with self._lock:
             return self._waited + (time.monotonic() - self._since if self._asking else 0.0)
 
     @property
     def is_engines_fault(self) -> bool:
-        """Whether most of it went by while answers were waited for."""
+        """Whether most of it was spent waiting for answers."""
         return self.waited >= self._given / 2
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
-        """What is done inside is to wait for an answer; who waits for several at once waits once."""
+        """The block waits for an answer; parallel waits count once."""
         with self._lock:
             if not self._asking:
                 self._since = time.monotonic()
@@ -300,7 +300,7 @@ class Allowance:
 
 
 class _Coming(io.RawIOBase):
-    """An answer that is read as it comes; every read raises DockerError."""
+    """A streamed answer; every read raises DockerError."""
 
     def __init__(
         self, engine: Engine, connection: _Connection, answer: http.client.HTTPResponse, doing: str, *, endless: bool
@@ -313,7 +313,7 @@ class _Coming(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Read what has come, and wait for something where nothing has."""
+        """Read what has come, and wait if nothing has."""
         if self._came >= _WINDOW_BYTES:
             self._waited, self._came = 0.0, 0
         most = _ENDLESS_SECONDS if self._endless else self._engine.time_for(self._doing, self._waited)
@@ -353,7 +353,7 @@ class Engine:
         self._allowance = allowance
 
     def within(self, seconds: float) -> Engine:
-        """The same engine, for a question that is not worth a longer wait."""
+        """The same engine, for a request that is not worth a longer wait."""
         return self._like(min(seconds, self._timeout), self._allowance)
 
     def sharing(self, allowance: Allowance | None) -> Engine:
@@ -361,7 +361,7 @@ class Engine:
         return self._like(self._timeout, allowance)
 
     def at_the_end(self, seconds: float) -> Engine:
-        """The same engine, for what must be done also where a command's time is over."""
+        """The same engine, for requests that must be made even if a command's time is over."""
         return self._like(seconds, None)
 
     def _like(self, timeout: float, allowance: Allowance | None) -> Engine:
@@ -396,9 +396,9 @@ class Engine:
     def open(
         self, path: str, query: dict[str, Any] | None = None, *, doing: str, endless: bool = False
     ) -> io.BufferedReader:
-        """The answer to a GET, to be read as it comes and to be closed.
+        """The streamed answer to a GET, to be closed by the caller.
 
-        What is read comes in time, or that raises DockerError too; but the reader of an `endless` answer waits.
+        Each read must come in time, or it raises DockerError too; but the reader of an `endless` answer waits.
         """
         return self._opened("GET", path, query, doing=doing, endless=endless)
 
@@ -423,7 +423,7 @@ class Engine:
             headers = {"Content-Type": "application/x-tar", "Content-Length": str(size)}
         with self.asking(connection, doing):
             connection.request(method, _target(path, query), file, headers)
-            # What is sent takes its own time, a piece at a time.
+            # Sending takes its own time, a piece at a time.
             connection.ends = time.monotonic() + connection.timeout
             answer = connection.getresponse()
             content = answer.read(MOST_BYTES) if answer.status >= http.client.BAD_REQUEST else b""
@@ -433,7 +433,7 @@ class Engine:
         return io.BufferedReader(_Coming(self, connection, answer, doing, endless=endless), _PIECE)
 
     def time_for(self, doing: str, waited: float = 0.0) -> float:
-        """How long the rest of an answer may take, for which so long was waited.
+        """How long the rest of an answer may take, after a wait of `waited`.
 
         Raises DockerError where the command's time is over, or where no engine can be.
         """
@@ -454,9 +454,9 @@ class Engine:
 
     @contextlib.contextmanager
     def asking(self, connection: _Connection, doing: str, waited: float = 0.0) -> Iterator[None]:
-        """Let what goes wrong with an answer be a DockerError, and the connection be closed then.
+        """Turn errors with an answer into DockerError, and close the connection then.
 
-        So long was `waited` for this answer before.
+        `waited` is how long this answer was waited for before.
         """
         shared, begun = self._allowance, time.monotonic() - waited
         try:
@@ -495,7 +495,7 @@ class Engine:
         doing: str,
         **query: Any,
     ) -> Any:
-        """Get a JSON document, which looks as such ones do; `filters` are Docker's own, one value each."""
+        """Get a JSON document and check its shape; `filters` are Docker's own, one value each."""
         if filters:
             query["filters"] = json.dumps({name: [value] for name, value in filters.items()})
         document = read_answer(self.ask("GET", path, query, doing=doing), answer_shapes.shape_of(path), doing)
@@ -538,7 +538,7 @@ class Engine:
         return self.get("/volumes", filters, doing=doing).get("Volumes") or []
 
     def log(self, container: str, stream: str, *, lines: int, since: float, doing: str) -> str:
-        """What of the last lines that a container wrote is of a stream, `stdout` or `stderr`, and since a time.
+        """The last lines of a container on a stream, `stdout` or `stderr`, since a time.
 
         The time is in seconds since 1970.
         """
@@ -548,7 +548,7 @@ class Engine:
     # -- what changes something ------------------------------------------------------------------------------
 
     def create(self, body: dict[str, Any], *, doing: str, name: str = "") -> str:
-        """Make a container from the API's own description of one; Docker names it where nobody does. Returns its ID."""
+        """Make a container from the API's own description of one; Docker names it if nobody does. Returns its ID."""
         query = {"name": name} if name else None
         said = self.ask("POST", "/containers/create", query, body, doing=doing)
         return str(read_answer(said, answer_shapes.MADE, doing)["Id"])
@@ -562,9 +562,9 @@ class Engine:
         return self.ask("GET", f"/containers/{_part(container)}/archive", {"path": path}, doing=doing)
 
     def has_file(self, container: str, path: str, *, doing: str) -> bool:
-        """Whether a container has a small file. An engine that does not say so has not said no: that is raised."""
+        """Whether a container has a small file. No clear answer is not a no: it raises."""
         try:
-            # Not HEAD: its answer has no words, and so does not tell a file that is gone from a container that is.
+            # Not HEAD: its answer has no words, and so does not distinguish a missing file from a missing container.
             self.get_files(container, path, doing=doing)
         except DockerError as error:
             if error.is_no_such_file:
@@ -586,14 +586,14 @@ class Engine:
         each(lambda thing: self.ask("DELETE", f"/{kind}s/{_part(thing)}", query, doing=doing), things, AT_ONCE)
 
     def execute(self, container: str, words: list[str], *, doing: str) -> str:
-        """Run a command in a container to its end. Returns what it printed; raises where it failed."""
+        """Run a command in a container to its end. Returns its output; raises where it failed."""
         code, said = self.run(container, words, doing=doing)
         if code != 0:
             raise DockerError(explain(said, doing), said=said)
         return said
 
     def run(self, container: str, words: list[str], *, doing: str) -> tuple[int, str]:
-        """Run a command in a container. Returns its exit code, -1 where it has none, and what it printed."""
+        """Run a command in a container. Returns its exit code, -1 where it has none, and its output."""
         wanted = {"AttachStdout": True, "AttachStderr": True, "Cmd": words}
         said_of_it = self.ask("POST", f"/containers/{_part(container)}/exec", body=wanted, doing=doing)
         made = read_answer(said_of_it, answer_shapes.MADE, doing)
@@ -604,7 +604,7 @@ class Engine:
 
 
 def carrying(things: Iterable[dict[str, Any]], filters: Mapping[str, str] | None) -> list[dict[str, Any]]:
-    """Of what an engine lists, what carries the label that was asked for, whatever the engine makes of a filter."""
+    """The listed objects that carry the requested label, however the engine interprets a filter."""
     name, has_value, value = (filters or {}).get("label", "").partition("=")
     if not name:
         return list(things)
@@ -623,7 +623,7 @@ def moment(stamp: str) -> float:
     try:
         return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) - ahead + float(f"0{rest or ''}")
     except ValueError:
-        # In no calendar.
+        # A date in no calendar.
         raise no_moment from None
 
 
@@ -634,7 +634,7 @@ def subnets_of(network: Mapping[str, Any]) -> list[str]:
 
 
 def _target(path: str, query: dict[str, Any] | None) -> str:
-    # No version in the path: the engine then speaks its own newest one.
+    # No version in the path: the engine then uses its newest one.
     return path + (f"?{urlencode(query)}" if query else "")
 
 
@@ -645,7 +645,7 @@ def _late(seconds: float, doing: str) -> DockerError:
 
 
 def seconds_told(seconds: float) -> str:
-    """Seconds as a number to be read, as exactly as it matters."""
+    """Seconds as a readable number, as exactly as it matters."""
     return f"{seconds:.2g}" if seconds < 9.95 else f"{seconds:.0f}"  # noqa: PLR2004
 
 
@@ -660,7 +660,7 @@ def _part(text: str) -> str:
 
 
 def read_answer(said: bytes, shape: Callable[[Any, str], answer_shapes.Odd | None], doing: str) -> Any:
-    """An answer of the engine's that has a shape. Raises DockerError."""
+    """An engine's answer in its shape. Raises DockerError."""
     try:
         document = json.loads(said)
     except (ValueError, RecursionError):
@@ -671,13 +671,13 @@ def read_answer(said: bytes, shape: Callable[[Any, str], answer_shapes.Odd | Non
 
 
 def document_of(said: bytes, doing: str) -> dict[str, Any]:
-    """An object that the engine sent, as one event of a stream. Raises DockerError."""
+    """An object from the engine, such as one event of a stream. Raises DockerError."""
     document: dict[str, Any] = read_answer(said, answer_shapes.object_of_any, doing)
     return document
 
 
 def broken_off(why: object, doing: str) -> DockerError:
-    """The error of an answer that ended in its middle."""
+    """The error of an answer that broke off."""
     return DockerError(
         f"Cannot finish {doing}: the Docker Engine's answer broke off ({why}). Look at its log (`journalctl -u "
         "docker`), then run the same command again."
@@ -693,7 +693,7 @@ def odd(what: str, doing: str) -> DockerError:
 
 
 def message_of(content: bytes) -> str:
-    """What the engine says of a request that it refuses."""
+    """The engine's message for a request that it refuses."""
     text = content.decode("utf-8", "replace")
     try:
         return str(json.loads(text)["message"])

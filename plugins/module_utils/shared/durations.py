@@ -1,4 +1,4 @@
-"""Times as Go writes them, and what a unit of time is worth."""
+"""Times as Go writes them, and the seconds of each unit of time."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ MINUTE, HOUR, DAY = 60, 3600, 86_400
 SECONDS = {"s": 1, "m": MINUTE, "h": HOUR, "d": DAY}
 """The units that people write."""
 LONGEST_WAIT = DAY
-"""A module waits no longer: what has not come within a day does not come."""
+"""The longest wait of a module, a day."""
 _GO_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "µs": 1e-6, "us": 1e-6, "ns": 1e-9}
 _GO_MILLISECONDS = {"h": 3_600_000.0, "m": 60_000.0, "s": 1000.0, "ms": 1.0, "µs": 1e-3, "us": 1e-3, "ns": 1e-6}
 LONGEST_SECONDS = 2**63 / 1e9
-"""The longest time that Go knows: 64 bits of nanoseconds, or 292 years."""
-# A row of digits without an end is no time.
+"""The longest time that Go can represent: 64 bits of nanoseconds, or 292 years."""
+# An endless row of digits is no time.
 _PART = re.compile(r"([0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(h|ms|µs|us|ns|m|s)")
 
 
@@ -36,7 +36,7 @@ def go_milliseconds(text: str) -> float | None:
 
 
 def wait_problem(seconds: float, variable: str, least: int = 1) -> str | None:
-    """What is wrong with a time for which a module is to wait, as a sentence; `variable` is the role's."""
+    """The error in a module's timeout, as a sentence; `variable` is the role's."""
     if least <= seconds <= LONGEST_WAIT:
         return None
     return f"Cannot wait for {seconds:g} seconds: set {variable} to {least} to {LONGEST_WAIT}."

@@ -1,8 +1,8 @@
-"""A lock that all share who use a Docker Engine, wherever they are: a volume with a label, which needs no image.
+"""A lock shared by all who use a Docker Engine, wherever they are: a volume with a label, which needs no image.
 
 A process that wants it makes a volume with a unique name, then looks: it holds the lock where that is the only
 one with that label. A process that sees another volume removes its own and waits, so two never hold the lock. A volume
-whose holder has ended is removed by its name, which no other holder ever has: nobody can remove a lock that was taken
+whose holder has ended is removed by its name, which is unique: nobody can remove a lock that was taken
 since.
 """
 
@@ -28,14 +28,14 @@ LABEL_WORKSHOP = "raft-labctl.workshop-lock"
 LABEL_END = "raft-labctl.end-lock"
 """On the volume of a command that moves a workshop's end: the workshop."""
 LABEL_HOLDER = "raft-labctl.holder"
-"""On each of them: who that is."""
+"""On each of them: the holder."""
 _DOING = "locking the lab"
-# An engine that hangs keeps nobody from ending in time.
+# A hanging engine must not keep a command from ending in time.
 _RELEASE_SECONDS = 2.0
-# So long a lock that was taken away is wanted back: who waits for it steps back within that.
+# How long to try to get back a lock that was removed: a rival that waits for it steps back within that.
 _AGAIN_SECONDS = 1.0
 _MOMENT = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})")
-# Two who came at once go on at different times.
+# Two that came at once go on at different times.
 _SOON = (0.01, 0.2)
 
 
@@ -61,7 +61,7 @@ class EngineLock:
     Args:
         engine: a docker_api.Engine.
         label: what the lock is for.
-        lab: whose it is: the lab's name, or the workshop's.
+        lab: the name of the lab, or of the workshop.
         over: whether a rival's holder has ended, by its note and age.
         pause: is called while a rival has the lock; it waits, or raises.
         within: whether a note is of a holder that lets us work under its lock, or works under ours: no rival.
@@ -96,7 +96,7 @@ class EngineLock:
             self._take()
             yield
         finally:
-            # Where the engine does not answer now, the next process sees that the holder has ended.
+            # If the engine does not answer now, the next process sees that the holder has ended.
             with contextlib.suppress(Exception):
                 for volume in (*self._older, self._own):
                     self._remove(volume, self._engine.at_the_end(_RELEASE_SECONDS))
@@ -114,7 +114,7 @@ class EngineLock:
         try:
             engine.ask("POST", "/volumes/create", body=body, doing=_DOING)
         except BaseException:
-            # It may be there all the same.
+            # It may have been made all the same.
             self._older.append(body["Name"])
             raise
         self._older.append(self._own)
@@ -124,9 +124,9 @@ class EngineLock:
             del self._older[0]
 
     def keep(self, seconds: float | None = None) -> None:
-        """Make sure that it is held still, and take it again where its volume was removed. Raises LostError.
+        """Make sure that it is still held, and take it again where its volume was removed. Raises LostError.
 
-        `seconds` is how long the engine may take to say that it is; None leaves it all its time.
+        `seconds` is how long the engine may take to answer; None leaves it all its time.
         """
         ends = time.monotonic() + _AGAIN_SECONDS
         of_lab = {"label": f"{self._label}={self._lab}"}
@@ -148,7 +148,7 @@ class EngineLock:
     def rivals(self) -> list[Rival]:
         """The others that hold or want it now, oldest first; volumes of holders that have ended are removed.
 
-        A command has the lock for longer than what it starts, which works under it, and is what its user typed.
+        A command holds the lock for longer than processes that work under it, and its words are what the user typed.
         """
         others = []
         for volume in self._engine.volumes({"label": f"{self._label}={self._lab}"}, doing=_DOING):

@@ -15,7 +15,7 @@ _LONGEST_NOTE = 2000
 
 
 class Held(NamedTuple):
-    """A lock that is held: its descriptor, and the note of a holder before who never took it back, or ""."""
+    """A held lock: its descriptor, and the note of a previous holder that did not remove it, or ""."""
 
     handle: int
     before: str
@@ -23,13 +23,13 @@ class Held(NamedTuple):
 
 @contextlib.contextmanager
 def held(path: Path, note: str, pause: Callable[[str], None]) -> Iterator[Held]:
-    """Hold the lock. The file stays: a file that was removed is locked by nobody who comes later.
+    """Hold the lock. The file stays: a lock on a removed file would not be seen by later processes.
 
-    Whoever removes it all the same does so while they hold the lock: who waits then sees that it is another one.
+    A process that removes the file nevertheless holds the lock meanwhile: waiters then see that it is another file.
 
     Args:
         path: the file; it is made if missing, with its folder, for its owner only.
-        note: what those who wait should know.
+        note: information for those who wait.
         pause: is called with the holder's note while somebody else has the lock; it waits, or raises.
 
     Raises OSError where the file cannot be opened or locked.
@@ -50,7 +50,7 @@ def held(path: Path, note: str, pause: Callable[[str], None]) -> Iterator[Held]:
 def take(path: Path, pause: Callable[[str], None]) -> int:
     """Open and lock the file, and leave its content. Returns its descriptor; closing it releases the lock."""
     while True:
-        # Whoever had the lock may have removed the folder with it.
+        # The previous holder may have removed the folder with it.
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -85,5 +85,5 @@ def is_at(path: Path, handle: int) -> bool:
 
 
 def read(handle: int) -> str:
-    """What is in the lock's file."""
+    """The content of the lock's file."""
     return os.pread(handle, _LONGEST_NOTE + 1, 0).decode("utf-8", "replace")

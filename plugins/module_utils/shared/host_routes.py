@@ -1,7 +1,7 @@
 """The networks that a Docker host has routes to, and which of them are in the way of a lab's subnet.
 
 A lab's bridge is a route of its own, and the most specific one wins. So a route that is wider than the lab's subnet,
-such as that of a VPN to 10.0.0.0/8, stays what it is for all other addresses; one that is as narrow, or narrower, would
+such as a VPN's to 10.0.0.0/8, stays valid for all other addresses; one that is as narrow, or narrower, would
 win over the lab's or take a part of it.
 """
 

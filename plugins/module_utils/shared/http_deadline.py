@@ -1,7 +1,7 @@
 """An HTTP connection whose whole answer has a deadline and a limit in bytes.
 
-The timeout of a socket is one for each piece of an answer, so a server that sends a byte now and then would hold the
-reader for as long as it likes; and the standard library reads as many bytes as the other side says that there are.
+The timeout of a socket is one for each piece of an answer, so a server that sends a byte now and then could hold the
+reader for as long as it likes; and the standard library reads as many bytes as the other side announces.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MOST_BYTES = 64 * 1024 * 1024
 
 
 class TimedConnection(http.client.HTTPConnection):
-    """An HTTP connection; what is read of one answer is read within `timeout` seconds, counted from the request."""
+    """An HTTP connection; each answer must be read within `timeout` seconds, counted from the request."""
 
     def __init__(self, host: str, port: int | None = None, *, timeout: float, most: int = MOST_BYTES) -> None:
         super().__init__(host, port, timeout=timeout)
@@ -61,13 +61,13 @@ class TimedConnection(http.client.HTTPConnection):
 
 
 class _Answer(http.client.HTTPResponse):
-    """An answer that is not read where it says itself that it is too long."""
+    """Refuse to read an answer that announces itself as too long."""
 
     fp: _Lines
     most: int
 
     def begin(self) -> None:
-        """Read the head. Raises IncompleteRead where it has no end: the library takes what came for all of it."""
+        """Read the head. Raises IncompleteRead where it has no end: the library would take it for complete."""
         self.fp.of_head = 0
         super().begin()
         if self.fp is not None:
@@ -79,24 +79,24 @@ class _Answer(http.client.HTTPResponse):
         try:
             return super().read(amt)
         except (MemoryError, OverflowError) as error:
-            # A piece of an answer says how long it is, too.
+            # Each chunk of an answer announces its length, too.
             raise too_long(self.most) from error
 
 
 def too_long(most: int) -> OSError:
-    """The error of an answer that is longer than anything that is asked for."""
+    """The error for an answer that is longer than any expected one."""
     return OSError(f"it answers with more than {most >> 20} MiB")
 
 
 class _Lines(io.BufferedReader):
-    """What an answer is read from; `of_head` is how many lines of its head have come, None behind that."""
+    """The stream of an answer; `of_head` is how many lines of its head have come, None behind that."""
 
     of_head: int | None = None
 
     def readline(self, size: int | None = -1, /) -> bytes:
         line = super().readline(size)
         if self.of_head is not None:
-            # Of an answer that did not begin, the library says so itself.
+            # The library reports an answer that did not begin.
             if not line and self.of_head:
                 raise http.client.IncompleteRead(line)
             self.of_head += 1

@@ -21,7 +21,7 @@ _MACHINES = {
     0x15: "ppc64le",
 }
 _HEADER = 20
-# Six times the largest Consul; a file that is longer is something else, and would be read for minutes.
+# Six times the largest Consul; a longer file is something else, and would be read for minutes.
 MOST_BYTES = 1 << 30
 _SUM = re.compile(r"([0-9a-fA-F]{64}) [ *](\S+)")
 
@@ -59,7 +59,7 @@ def check_binary(path: str, architecture: str) -> None:
 
 
 def origin_of(path: str) -> str:
-    """What the label of an image says of the binary in it. Raises OSError."""
+    """The image label that identifies a binary. Raises OSError."""
     return f"sha256:{sha256_of(path)}"
 
 

@@ -1,6 +1,6 @@
 """Hold a lab on its Docker host while it is changed: labctl for a whole command, its modules for their part of it.
 
-What one of them reads under the lock is so until it has written what follows from that.
+What one of them reads under the lock stays true until it has written what follows from that.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .lock_holder import Holder, Patience
 
 LOCK_SECONDS = 120.0
-# One module's work on a lab takes no longer: a holder that nobody can look at has lost the lock after that.
+# One module's work on a lab takes no longer: after that, a holder that cannot be inspected has lost the lock.
 MOST_SECONDS = 900.0
 
 
@@ -33,7 +33,7 @@ class Hold:
     def keep(self, seconds: float | None = None) -> None:
         """Check before a step that the lock is still held. Raises DockerError (refused) where somebody else holds it.
 
-        `seconds` is how long the engine may take to say so; None leaves it all its time.
+        `seconds` is how long the engine may take to answer; None leaves it all its time.
         """
         if self._lock is None:
             return
@@ -98,7 +98,7 @@ def held(  # noqa: PLR0913 - by whom, for whom, and how
             stack.enter_context(lock.held(who.note, labels))
             hold = Hold(lab, lock)
         except DockerError as error:
-            # Whoever makes room on a full disk needs no room for it.
+            # Making room on a full disk needs no room for a lock.
             if must_write or "no space left" not in error.said.lower():
                 raise
             lock.wait()
@@ -107,12 +107,12 @@ def held(  # noqa: PLR0913 - by whom, for whom, and how
 
 
 def labels_of(lab: str, owner: str) -> dict[str, str]:
-    """A lab's labels: what a killed command leaves is a part of the lab to whoever looks for something to remove."""
+    """A lab's labels: a killed command's leftovers are a part of the lab, and are removed with it."""
     return {LABEL_LAB: lab, LABEL_OWNER: owner}
 
 
 def refused(lab: str, error: LockHeldError) -> DockerError:
-    """The error for a lab that somebody else works on for longer than one waits."""
+    """The error for a lab that somebody else has had for longer than we wait."""
     return DockerError(
         f"Cannot work on the lab {lab}: {error.who} has it, also after {error.seconds:.0f} seconds. Wait until that "
         "has ended, then try again.",

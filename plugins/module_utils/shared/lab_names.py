@@ -1,4 +1,4 @@
-"""What a lab may be called, and what its parts are called on a Docker host.
+"""Names of a lab, and of its parts on a Docker host.
 
 A lab's name becomes a container name, a DNS label (Consul's datacenter) and a Compose project, so it
 keeps to what all three allow.
@@ -22,7 +22,7 @@ LABEL_FAULT = "raft-labctl.fault"
 LABEL_FAULT_LIFE = "raft-labctl.fault-life"
 """When the server of a fault's helper was started, as Docker writes it: the fault is over in its next life."""
 LABEL_HELPER = "raft-labctl.helper"
-"""What a container that is no server is there for."""
+"""The purpose of a container that is no server."""
 LABEL_WORKSHOP = "raft-labctl.workshop"
 # On the container that waits for a workshop's end: the workshop, and when (UTC, to the second).
 LABEL_REAPER = "raft-labctl.reaper"
@@ -34,7 +34,7 @@ REAPER_WAITS = ("running", "restarting", "paused")
 """States of such a container in which it ends the workshop, or will again."""
 LABEL_PROFILE = "raft-labctl.profile"
 HELPERS = (LABEL_HELPER, LABEL_FAULT, "raft-labctl.probe", "raft-labctl.reserved-servers")
-"""One of these is on every container of a lab that is no server; what has none was made by somebody else."""
+"""One of these is on every container of a lab that is no server; a container without one was made by somebody else."""
 
 _ALLOWED = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII)
 _NOT_ALLOWED = re.compile(r"[^a-z0-9]+")
@@ -80,12 +80,12 @@ def size_problem(servers: int) -> str | None:
 
 
 def profile_of(labels: dict[str, str]) -> str:
-    """The profile that a container's or a volume's labels tell; what is older than profiles has the default."""
+    """The profile in a container's or a volume's labels; the default for one that is older than profiles."""
     return labels.get(LABEL_PROFILE) or DEFAULT_PROFILE
 
 
 def profile_sentence(lab: str, has: str, wanted: str) -> str | None:
-    """One sentence that refuses to change the profile of a lab that is there; None where it stays the same."""
+    """One sentence that refuses to change the profile of an existing lab; None where it stays the same."""
     if has == wanted:
         return None
     return (
@@ -105,9 +105,9 @@ def container_name(lab: str, server: str) -> str:
 
 
 def is_replacement(container: str, lab: str, server: str) -> bool:
-    """Whether a container has the name that Compose gives to one that is to replace a server's, until it has.
+    """Whether a container has the temporary name that Compose gives to the replacement of a server's container.
 
-    One that keeps it longer was left by a killed change.
+    One that keeps it was left by a killed change.
     """
     return re.fullmatch(f"[0-9a-f]{{12}}_{re.escape(container_name(lab, server))}", container, re.ASCII) is not None
 
@@ -126,7 +126,7 @@ def is_beside(container: str, lab: str, server: str, others: Iterable[str]) -> b
 
 
 def config_volume_name(lab: str) -> str:
-    """The volume that holds the lab's secrets, and what old Consul versions read from a file."""
+    """The volume with the lab's secrets, and the settings that old Consul versions read from a file."""
     return f"labctl-{lab}-config"
 
 

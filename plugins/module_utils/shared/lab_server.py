@@ -29,7 +29,7 @@ class LabServer:
     started: str = ""
 
     def fact(self) -> dict[str, Any]:
-        """The shape that roles and labctl get."""
+        """The shape for roles and labctl."""
         return {
             "name": self.name,
             "container": self.container,
@@ -44,7 +44,7 @@ Kind = TypeVar("Kind", bound=LabServer)
 
 
 def fields_listed(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """A server's fields, from what the engine's list says of its container."""
+    """A server's fields, from the engine's list of containers."""
     labels = summary["Labels"]
     profile = lab_names.profile_of(labels)
     inside = lab_names.HTTP_PORTS.get(profile)
@@ -61,13 +61,13 @@ def fields_listed(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def name_listed(summary: Mapping[str, Any]) -> str:
-    """A listed container's name; one that is about to be gone may have none."""
+    """A listed container's name; one that is being removed may have none."""
     names = summary.get("Names") or [summary["Id"][:12]]
     return str(names[0]).lstrip("/")
 
 
 def server_inspected(container: Mapping[str, Any]) -> LabServer:
-    """A server from what `docker container inspect` says of its container."""
+    """A server from the answer of `docker container inspect`."""
     labels = container["Config"].get("Labels") or {}
     profile = lab_names.profile_of(labels)
     ports = (container.get("NetworkSettings") or {}).get("Ports") or {}
@@ -85,14 +85,14 @@ def server_inspected(container: Mapping[str, Any]) -> LabServer:
 
 
 def _address(container: Mapping[str, Any]) -> str:
-    """The address on the lab's network: what it has, else what it is to have when it runs again."""
+    """The address on the lab's network: the current one, else the one for when it runs again."""
     networks = (container.get("NetworkSettings") or {}).get("Networks") or {}
     first: Mapping[str, Any] = next((network for network in networks.values() if network), {})
     return str(first.get("IPAddress") or (first.get("IPAMConfig") or {}).get("IPv4Address") or "")
 
 
 def doubles_of(lab: str, servers: Iterable[Kind]) -> list[Kind]:
-    """Containers with the labels of a server that another one is."""
+    """Containers with the labels of a server that another container is."""
     servers = list(servers)
     called: dict[str, list[str]] = {}
     for server in servers:

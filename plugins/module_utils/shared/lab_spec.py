@@ -1,6 +1,6 @@
-"""What a lab's servers are made with: as Docker's labels, an inventory and a sentence about a change have it.
+"""The specification of a lab's servers, for Docker's labels, inventories and sentences about changes.
 
-Each field of `LabSpec` says once what it is called where, so an option of a server that is added has its label, its
+Each field of `LabSpec` has all its names in one place, so a new option of a server gets its label, its
 variable, its option of `labctl up` and its key of a workshop's file from here.
 """
 
@@ -21,15 +21,15 @@ AGAIN = "all servers are made again and keep their data and addresses"
 
 
 class Setting(NamedTuple):
-    """One field of LabSpec, as others than Python call it.
+    """One field of LabSpec, by its names outside Python.
 
     Attributes:
         name: the field, the option and the key of a workshop's file.
         label: the end of the label of each server's container.
         variable: the roles' variable.
-        default: what a new lab has.
-        read: gives the value of a label's text, None for what labctl never writes.
-        choices: the values that there are, where they are words.
+        default: the value for a new lab.
+        read: parses a label's text; None for a text that labctl never writes.
+        choices: the allowed words, if the values are words.
         help: what each choice means.
         change: the beginning of the sentence about a change.
     """
@@ -47,7 +47,7 @@ class Setting(NamedTuple):
 def _called(
     label: str, variable: str, read: Callable[[str], Any] = str, change: str = "", **choice: Any
 ) -> dict[str, Any]:
-    """What `Setting` says of a field of LabSpec."""
+    """The `Setting` of a field of LabSpec."""
     return {"label": label, "variable": variable, "read": read, "change": change, **choice}
 
 
@@ -80,11 +80,11 @@ class LabSpec:
 
     @classmethod
     def from_labels(cls, labels: Mapping[str, str], counted: int = 0) -> LabSpec:
-        """What the labels of a server's container say.
+        """The specification in the labels of a server's container.
 
         Args:
             labels: all of them.
-            counted: how many servers are there, where no label says for how many the lab was made.
+            counted: how many servers exist, if no label has the size of the lab.
         """
         said = {
             setting.name: setting.read(labels.get(lab_names.LABEL_PREFIX + setting.label, "")) for setting in SETTINGS
@@ -103,15 +103,15 @@ class LabSpec:
         return {setting.variable: getattr(self, setting.name) for setting in SETTINGS}
 
     def with_given(self, given: Mapping[str, Any]) -> LabSpec:
-        """The same with the given values; None leaves a value as it is."""
+        """The same with the given values; None leaves a value unchanged."""
         return replace(self, **{name: value for name, value in given.items() if value is not None})
 
     def differences(self, wanted: LabSpec) -> list[str]:
-        """What changes where this becomes what is `wanted`, one sentence each without its full stop."""
+        """What changes from this to `wanted`, one sentence each without its full stop."""
         changes = []
         for setting in SETTINGS:
             old, new = getattr(self, setting.name), getattr(wanted, setting.name)
-            # A version that nobody asked for is that of the lab.
+            # If no version was asked for, the lab keeps its own.
             if setting.change and new not in ("", old):
                 changes.append(f"{setting.change} {old} becomes {new}: {AGAIN}")
         if wanted.http_port != self.http_port:

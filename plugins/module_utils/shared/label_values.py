@@ -1,7 +1,7 @@
-"""What labels say, read strictly: whoever may use a Docker host may write anything into a label.
+"""The values of labels, read strictly: anyone who may use a Docker host may write anything into a label.
 
-Every reader gives None for what labctl does not write, whatever the text and its length, and never raises. A thing with
-such a label is not ours: it is reported, and its object neither shown, changed nor removed.
+Every reader returns None for what labctl does not write, whatever the text and its length, and never raises. A thing
+with such a label is not ours: it is reported, and its object neither shown, changed nor removed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def identity(text: object) -> str | None:
 
 
 def number(text: object, digits: int = MOST_DIGITS) -> int | None:
-    """A whole number of at most so many digits."""
+    """A whole number of at most that many digits."""
     if not isinstance(text, str) or not 1 <= len(text) <= digits or not (text.isascii() and text.isdecimal()):
         return None
     return int(text)
@@ -77,7 +77,7 @@ def seat_number(text: object) -> int | None:
 
 
 def moment(text: object) -> int | None:
-    """The seconds since 1970 of a moment as `2026-11-24T18:00:00Z`; None also for one that is in no calendar."""
+    """The seconds since 1970 of a moment such as `2026-11-24T18:00:00Z`; None also for one that is in no calendar."""
     if _whole(_STAMP, text) is None:
         return None
     try:
@@ -87,7 +87,7 @@ def moment(text: object) -> int | None:
 
 
 def owner(text: object) -> str | None:
-    """Whose it is: any text in UTF-8 that is not too long, which whoever prints it makes harmless."""
+    """The owner: any text in UTF-8 that is not too long; it is made harmless when it is printed."""
     if not isinstance(text, str) or not 0 < len(text) <= LONGEST_OWNER:
         return None
     try:
@@ -125,13 +125,13 @@ READERS: Mapping[str, Callable[[object], object]] = {
     "reserved-servers": size,
     "image-source": _one_of("registry", "release", "binary", "debian"),
 }
-"""What each label of ours may say, by its name without the prefix."""
-# A thing without one of these never was ours; one with an empty one is not either.
+"""The reader of each label of ours, by the label's name without the prefix."""
+# A thing without one of these never was ours; nor is one with an empty one.
 _NEVER_EMPTY = frozenset({"lab", "server", "reaper", "fault"})
 
 
 def misfit(labels: Mapping[str, Any] | None) -> str | None:
-    """The first label of ours that says what labctl never writes, or is missing; None where all fit."""
+    """The first label of ours that has an invalid value, or is missing; None where all are valid."""
     labels = labels or {}
     for key, text in labels.items():
         bare = key[len(PREFIX) :] if key.startswith(PREFIX) else ""
@@ -144,7 +144,7 @@ def misfit(labels: Mapping[str, Any] | None) -> str | None:
         # Otherwise, removing the workshop would remove that lab, which is not one of its seats.
         return f"{PREFIX}workshop"
     if lab and not labels.get(f"{PREFIX}owner"):
-        # Else it would be anybody's, and go with a lab of that name.
+        # Otherwise it would belong to anybody, and be removed with a lab of that name.
         return f"{PREFIX}owner"
     return None
 
@@ -160,7 +160,7 @@ def labels_of(thing: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def stranger(kind: str, thing: Mapping[str, Any]) -> str | None:
-    """One sentence about a thing that carries labels of ours and is not; None where all of them fit."""
+    """One sentence about a thing that carries labels of ours but is not ours; None where all of them are valid."""
     label = misfit(labels_of(thing))
     if label is None:
         return None
@@ -186,7 +186,7 @@ def strangers(kind: str, things: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def shown(text: object) -> str:
-    """Text out of a label, short and harmless to print."""
+    """Text from a label, short and harmless to print."""
     said = text if isinstance(text, str) else str(type(text).__name__)
     return ascii(said if len(said) <= _SHOWN else f"{said[:_SHOWN]}...")
 

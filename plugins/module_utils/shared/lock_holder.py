@@ -1,6 +1,6 @@
-"""Who holds a lock: the note that a holder leaves with it, and what whoever waits can tell from such a note.
+"""The holder of a lock: the note that it leaves with the lock, and what others can learn from the note.
 
-A note is a text that anybody may have written: what does not read as one says nothing, and nothing is done for it.
+A note is a text that anybody may have written: one that cannot be parsed means nothing, and changes nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SAY_AFTER_SECONDS = 1.0
 POLL_SECONDS = 0.1
 WAITING = "Waiting for "
-"""How a sentence begins that says who is waited for, so that it stands out in Ansible's output."""
+"""The beginning of a sentence about who is waited for, so that it stands out in Ansible's output."""
 LONGEST_NOTE = 2000
 NOBODY_KNOWN = "somebody (the lock does not say who)"
 PROC = Path("/proc")
@@ -35,7 +35,7 @@ _STATE, _STARTED = 0, 19
 
 
 class LockHeldError(Exception):
-    """Somebody else has had the lock for as long as we could wait; `who` are the words for them."""
+    """Somebody else has had the lock for as long as we could wait; `who` names them."""
 
     def __init__(self, who: str, seconds: float) -> None:
         super().__init__(f"{who} has it, also after {seconds:.0f} seconds")
@@ -45,20 +45,20 @@ class LockHeldError(Exception):
 
 @dataclass(frozen=True)
 class Holder:
-    """Whoever holds a lock.
+    """The holder of a lock.
 
     Attributes:
         user: the login name.
         host: the machine's name.
         command: what it does, as the words of a command; without anything secret.
         pid: the process, as its own PID namespace numbers it.
-        started: when the process started, in the kernel's ticks: two processes of one number differ by it.
-        trace: a word in the command lines of what it starts, and that may work on when it was killed; "" for nothing.
+        started: when the process started, in the kernel's ticks: distinguishes two processes of one number.
+        trace: a word in the command lines of processes that may outlive it when it is killed; "" for none.
         boot: the machine's start, by the kernel's random number for it; "" where it is not known.
         space: the PID namespace; 0 where it is not known.
         since: when it took the lock, in seconds since 1970 by the machine's clock.
         seconds: how long it may hold the lock at most.
-        mark: a random word, which whoever works under another one's lock shares with that one.
+        mark: a random word, shared with commands that work under another one's lock.
     """
 
     user: str
@@ -79,7 +79,7 @@ class Holder:
         return json.dumps(asdict(self))
 
     def is_gone(self) -> bool | None:
-        """Whether it has ended, and with it all that it started; None where that cannot be known from here."""
+        """Whether it has ended, and all that it started; None where that cannot be known from here."""
         if not self.boot or not self.space or (self.boot, self.space) != (_boot(), _space()) or hidden():
             return None
         try:
@@ -91,7 +91,7 @@ class Holder:
         return None if self.trace and is_somewhere(self.trace) else True
 
     def words(self, seconds: float) -> str:
-        """Who that is, for a sentence: "ada's `labctl up x` (process 123 on pc, for 4 s)"."""
+        """The holder, for a sentence: "ada's `labctl up x` (process 123 on pc, for 4 s)"."""
         state = ""
         with contextlib.suppress(OSError):
             if (self.boot, self.space) == (_boot(), _space()):
@@ -107,10 +107,10 @@ def holder(command: str, seconds: float, trace: str = "", mark: str = "") -> Hol
     """This process, as the holder of a lock.
 
     Args:
-        command: what it does; whoever waits is shown it, so it holds nothing secret.
+        command: what it does; those who wait are shown it, so it holds nothing secret.
         seconds: how long it may hold the lock at most.
-        trace: a word in the command lines of what it starts that must not work on without the lock.
-        mark: that of the holder under whose lock it works; else it gets one of its own.
+        trace: a word in the command lines of processes that must not work on without the lock.
+        mark: that of the holder under whose lock it works; otherwise it gets a new one.
     """
     own = process_stat(os.getpid()) or []
     try:
@@ -133,7 +133,7 @@ def holder(command: str, seconds: float, trace: str = "", mark: str = "") -> Hol
 
 
 def holder_of(note: str) -> Holder | None:
-    """The holder who wrote a note; None where it is no such note."""
+    """Parse a note; None where it is none."""
     if len(note) > LONGEST_NOTE:
         return None
     try:
@@ -154,11 +154,11 @@ def holder_of(note: str) -> Holder | None:
 
 
 def is_over(note: str, age: float | None, before: str = "") -> bool:
-    """Whether a lock's holder has ended, or had it for longer than it may; what is not known counts as held.
+    """Whether a lock's holder has ended, or had it for longer than allowed; if that is unknown, it counts as held.
 
     Args:
         note: what the holder left.
-        age: how long it has been held, in seconds, by the clock of who keeps the lock; None where that is not known.
+        age: how long it has been held, in seconds, by the clock of the lock's keeper; None where that is not known.
         before: a note whose holder is known to have ended.
     """
     who = holder_of(note)
@@ -169,16 +169,16 @@ def is_over(note: str, age: float | None, before: str = "") -> bool:
 
 
 def told(note: str, age: float | None = None) -> str:
-    """Who left a note, for a sentence."""
+    """The author of a note, for a sentence."""
     who = holder_of(note)
     return NOBODY_KNOWN if who is None else who.words(time.time() - who.since if age is None else age)
 
 
 class Patience:
-    """How long to wait for a lock; after a second it is said for whom.
+    """How long to wait for a lock; after a second it is reported who holds it.
 
     Args:
-        seconds: until it ends.
+        seconds: until it gives up.
         say: receives the sentence.
         say_after: when, in seconds.
     """
@@ -192,11 +192,11 @@ class Patience:
         self._begun = time.monotonic()
 
     def pause(self, note: str, age: float | None = None) -> None:
-        """Wait for a moment for whoever left that note. Raises LockHeldError where it was long enough."""
+        """Pause once in a wait for the author of that note. Raises LockHeldError once the patience is over."""
         self.wait(lambda: told(note, age))
 
     def wait(self, who: Callable[[], str], seconds: float = POLL_SECONDS) -> None:
-        """Wait for so long for whom these words are. Raises LockHeldError where it was long enough."""
+        """Pause once in a wait for the holder that `who` names. Raises LockHeldError once the patience is over."""
         waited = time.monotonic() - self._begun
         if waited >= self.seconds:
             raise LockHeldError(who(), self.seconds)
@@ -215,12 +215,12 @@ def is_stopped(pid: int) -> bool:
 
 
 def _plain(text: str) -> str:
-    """A text as a note may hold it."""
+    """A text in a form that a note may hold."""
     return re.sub(r"[^ -_a-~]", "?", text)[:_LONGEST_TEXT]
 
 
 def process_stat(pid: int) -> list[str] | None:
-    """What the kernel says of a process; None where it is not there any more. Raises OSError where it says nothing."""
+    """The kernel's record of a process; None where the process is gone. Raises OSError where there is no record."""
     try:
         text = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
@@ -230,7 +230,7 @@ def process_stat(pid: int) -> list[str] | None:
 
 
 def is_somewhere(word: str) -> bool:
-    """Whether a process runs with that word in its command line, as a `docker compose` whose module was killed."""
+    """Whether a process runs with that word in its command line, such as a `docker compose` whose module was killed."""
     for entry in PROC.glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             if word.encode() in entry.read_bytes().split(b"\0"):
@@ -253,7 +253,7 @@ def _space() -> int:
 
 
 def hidden(proc: Path = PROC, user: int | None = None) -> bool:
-    """Whether /proc is mounted so that other people's processes are not to be seen by a user, or by this one."""
+    """Whether /proc is mounted so that this user, or any user, cannot see other people's processes."""
     if (os.geteuid() if user is None else user) == 0:
         return False
     try:

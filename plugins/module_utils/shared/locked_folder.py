@@ -1,4 +1,4 @@
-"""A folder of one process, gone with whoever made it, also when killed."""
+"""A folder of one process, removed when the process ends, even if it is killed."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ LOCK = "lock"
 
 
 class LockedFolder:
-    """A folder of mode 0700. Whoever holds its lock uses it; a folder that nobody holds is anybody's to remove.
+    """A folder of mode 0700. The holder of its lock uses it; a folder without a holder may be removed by anybody.
 
     Args:
         base: in which folder it is made.
-        prefix: what its name begins with.
+        prefix: the beginning of its name.
         try_to: locks an open file; returns whether nobody else had it.
 
     Raises OSError where it cannot be made.
@@ -35,13 +35,13 @@ class LockedFolder:
             continue
 
     def _made(self, base: Path, prefix: str) -> bool:
-        """Make and lock the folder; returns whether it is still there then. Raises OSError."""
+        """Make and lock the folder; returns whether it still exists then. Raises OSError."""
         self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=base))
         try:
             self._lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:
             return False
-        # A file system without locks: then its age shows that it is in use.
+        # On a file system without locks, its age shows that it is in use.
         with contextlib.suppress(OSError):
             if not self._try_to(self._lock):
                 os.close(self._lock)
@@ -52,7 +52,7 @@ class LockedFolder:
         return False
 
     def remove(self) -> None:
-        """Remove it with all that is in it."""
+        """Remove it with all its content."""
         shutil.rmtree(self.path, ignore_errors=True)
         with contextlib.suppress(OSError):
             os.close(self._lock)

@@ -15,8 +15,8 @@ Result = TypeVar("Result")
 def each(work: Callable[[Thing], Result], things: Iterable[Thing], at_once: int) -> list[Result]:
     """Do the same for all, that many at a time, and return each result or error, in their order.
 
-    All are tried, whatever comes of one; the first failure is raised when all have ended. Who interrupts it waits for
-    those that have begun, which may have made something that they take away; no other one begins.
+    All are tried even if one fails; the first failure is raised when all have ended. An interrupt waits for
+    those that have begun, which may have to remove what they made; no other one begins.
     """
     things = list(things)
     if not things:

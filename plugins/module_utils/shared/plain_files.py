@@ -1,4 +1,4 @@
-"""Plain files: those that others wrote, which may be none, and our own, which are whole or not there."""
+"""Plain files: those of others, which may be something else, and our own, which are complete or missing."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import IO
 
 
 def opened(path: str | os.PathLike[str], most: int) -> IO[bytes]:
-    """Open a plain file of at most so many bytes. Raises OSError, for a pipe and a device too.
+    """Open a plain file of at most `most` bytes. Raises OSError, for a pipe and a device too.
 
-    A file that grows is longer by the time it is read, so whoever reads it counts, or reads no more than `most`.
+    A file may grow until it is read, so readers count, or read no more than `most`.
     """
-    # Without O_NONBLOCK, a pipe that nobody writes to is waited for.
+    # Without O_NONBLOCK, opening a pipe without a writer would wait.
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     status = os.fstat(handle)
     code = {stat.S_IFREG: 0, stat.S_IFDIR: errno.EISDIR}.get(stat.S_IFMT(status.st_mode), errno.EINVAL)
@@ -30,7 +30,7 @@ def opened(path: str | os.PathLike[str], most: int) -> IO[bytes]:
 def write_whole(path: Path, text: str) -> None:
     """Write a file whole or not at all, readable by its owner only from its first byte on. Raises OSError.
 
-    Two writers at once have files of their own, so that whoever reads sees what one of them wrote.
+    Concurrent writers have files of their own, so that a reader sees what one of them wrote.
     """
     handle, name = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".new", dir=path.parent)
     new = Path(name)

@@ -1,4 +1,4 @@
-"""Run a command to its end, within a time and a most of output; one that goes on is ended with all that it started."""
+"""Run a command with limits of time and output; a command that exceeds them is ended with all that it started."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MOST_BYTES = 64 * 1024 * 1024
-# How long who was asked to end, or was killed, may take for it.
+# How long a process that was asked to end, or killed, may take for it.
 END_SECONDS = 1.0
 _PIECE = 65_536
 
@@ -46,10 +46,10 @@ def run(  # noqa: PLR0913 - what a process is started with
 ) -> Ended:
     """Run a command with `stdin` as its standard input. Raises NotEndedError, and OSError where it cannot be started.
 
-    Whatever breaks it off, as Ctrl-C does, ends it too.
+    If it is interrupted, as by Ctrl-C, the command is ended too.
     """
     ends = time.monotonic() + seconds
-    # A session of its own, and so a process group: what it has started is ended with it. It must not ask a terminal.
+    # In its own session, and so a process group: all that it started is ended with it. It must not ask a terminal.
     process = subprocess.Popen(
         list(words),
         stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
@@ -76,12 +76,12 @@ def run(  # noqa: PLR0913 - what a process is started with
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End a process that leads a group, and that group: it is asked to, and killed where that does not help."""
+    """End a process that leads a group, and that group: first ask, then kill."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            # Its leader may end at the first word while another of the group does not listen.
+            # Its leader may end at the first signal while another of the group ignores it.
             process.wait(END_SECONDS)
     # A killed process takes a moment to be gone, and only its parent is notified, which is gone as well.
     ends = time.monotonic() + END_SECONDS
@@ -90,7 +90,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _talk(process: subprocess.Popen[bytes], stdin: bytes, ends: float, most: int) -> tuple[bytes, bytes]:
-    """Write what it shall read, and read what it prints until it prints no more. Raises TimeoutError, NotEndedError."""
+    """Write its input, and read its output to the end. Raises TimeoutError, NotEndedError."""
     printed = {process.stdout: bytearray(), process.stderr: bytearray()}
     rest = memoryview(stdin)
     with selectors.DefaultSelector() as selector:
@@ -122,7 +122,7 @@ def _talk(process: subprocess.Popen[bytes], stdin: bytes, ends: float, most: int
 
 
 def _written(process: subprocess.Popen[bytes], rest: memoryview) -> memoryview:
-    """What is left to be written; nothing where nobody reads it any more."""
+    """The rest of the input; nothing where nobody reads it any more."""
     try:
         return rest[os.write(process.stdin.fileno(), rest) :]  # type: ignore[union-attr]
     except BlockingIOError:

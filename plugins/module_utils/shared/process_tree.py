@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 POLL_SECONDS = 0.02
-# How long whoever was asked to end may take, and whoever was killed.
+# How long a process that was asked to end, or was killed, may take.
 ASKED_SECONDS, KILLED_SECONDS = 2.0, 2.0
 
 
@@ -51,7 +51,7 @@ def in_group(group: int) -> list[int]:
 
 
 def end_below(pid: int) -> None:
-    """End all processes below `pid`: they are asked to, and killed where that does not help."""
+    """End all processes below `pid`: first ask, then kill."""
     family = descendants(pid)
     for number, seconds in ((signal.SIGTERM, ASKED_SECONDS), (signal.SIGKILL, KILLED_SECONDS)):
         for process in family:

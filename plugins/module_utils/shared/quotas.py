@@ -1,4 +1,4 @@
-"""How much each owner may have on a Docker host, as the host's admin wrote it in a file; and what an owner has.
+"""Each owner's limits on a Docker host, as the host's admin set them in a file; and how much an owner uses.
 
 Pure: the file is read, Docker asked and the lock held elsewhere.
 """
@@ -18,21 +18,21 @@ LIMITS_FILE = "/etc/raft-labctl/limits.ini"
 EVERYBODY = "everybody"
 KEYS = ("labs", "servers", "memory")
 UNLIMITED = "unlimited"
-# Labels of a container that holds the place of servers that are being made; both numbers are plain.
+# Labels of a container that reserves the share of new servers; both numbers are plain.
 RESERVED_SERVERS = "reserved-servers"
 RESERVED_MEMORY = "reserved-memory"
 
-# No longer than anybody means, so that no number is too large for what reads it.
+# Longer than any real number, and short enough for every parser.
 _MEMORY = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([kmgt]?)(?:i?b)?", re.ASCII | re.IGNORECASE)
 _WHOLE = re.compile(r"[0-9]{1,15}", re.ASCII)
 _UNITS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
 _SHOWN = 60
 LONGEST_FILE = 1 << 20
-"""So many characters are read of a file of limits, and one more, which is refused."""
+"""The most characters of a file of limits; one more is read, and refused."""
 
 
 class LimitsError(ValueError):
-    """What cannot be understood in a file of limits, as the part of a sentence that names section and key."""
+    """The error in a file of limits, as the part of a sentence that names section and key."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Use:
 
 @dataclass(frozen=True)
 class Limit:
-    """The most of one key that an owner may have (infinite where unlimited), and the section that says so."""
+    """The most of one key that an owner may have (infinite where unlimited), and the section that sets it."""
 
     key: str
     most: float
@@ -63,7 +63,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Claim:
-    """What one container says of its lab: how many servers it has or will have, and the memory of each in bytes."""
+    """One container's claim for its lab: how many servers it has or will have, and the memory of each in bytes."""
 
     lab: str
     servers: int
@@ -76,7 +76,7 @@ def parse(text: str) -> dict[str, dict[str, float]]:
         raise LimitsError("it is longer than a megabyte, and no file of limits is")
     # No section is special to configparser, and a `%` is a `%`: an owner may be called DEFAULT.
     reader = configparser.ConfigParser(default_section="", interpolation=None, strict=True)
-    # The keys as they stand there, so that a sentence names what the admin wrote.
+    # The keys as they stand there, so that a sentence quotes the admin's own words.
     reader.optionxform = str  # type: ignore[assignment,method-assign]
     try:
         reader.read_string(text)
@@ -86,7 +86,7 @@ def parse(text: str) -> dict[str, dict[str, float]]:
 
 
 def _shown(text: str) -> str:
-    """Text out of a file, harmless and short."""
+    """Text from a file, harmless and short."""
     return ascii(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
@@ -101,7 +101,7 @@ def _what_is_wrong(error: configparser.Error) -> str:
         return f"line {error.lineno}: {_shown(error.line.strip())} is in no section, such as [{EVERYBODY}]"
     if isinstance(error, configparser.ParsingError) and error.errors:
         number, line = error.errors[0]
-        # configparser hands out the line as Python would write it.
+        # configparser shows the line as a Python literal.
         return f"line {number}: {_shown(_unquoted(line))} is neither a [section] nor a `key = value`"
     return _shown(str(error).splitlines()[0])
 
@@ -139,7 +139,7 @@ def memory(text: str) -> float:
 
 
 def limits_of(owner: str, sections: Mapping[str, Mapping[str, float]]) -> list[Limit]:
-    """What holds for an owner, in the order of KEYS: a key of their own section counts before that of everybody."""
+    """The limits of an owner, in the order of KEYS: a key of their own section counts before everybody's."""
     limits = []
     for key in KEYS:
         section = owner if key in sections.get(owner, {}) else EVERYBODY
@@ -148,7 +148,7 @@ def limits_of(owner: str, sections: Mapping[str, Mapping[str, float]]) -> list[L
 
 
 def claims_in(containers: Iterable[Mapping[str, Any]], prefix: str) -> Iterator[Claim]:
-    """What containers that were inspected claim, by labels that begin with a prefix."""
+    """The claims of containers that were inspected, by labels that begin with a prefix."""
     for container in containers:
         limit = (container.get("HostConfig") or {}).get("Memory") or 0
         claim = claim_of(container["Config"].get("Labels") or {}, limit, prefix)
@@ -157,12 +157,12 @@ def claims_in(containers: Iterable[Mapping[str, Any]], prefix: str) -> Iterator[
 
 
 def claim_of(labels: Mapping[str, str], limit: float, prefix: str) -> Claim | None:
-    """What a container claims: a server its lab's size, a reservation what is being made; None for any other helper.
+    """A container's claim: a server's is its lab's size, a reservation's is its plan; None for any other helper.
 
     Args:
         labels: the container's.
         limit: its memory limit in bytes, 0 where it has none.
-        prefix: what our labels begin with.
+        prefix: the prefix of our labels.
     """
     lab = labels.get(f"{prefix}lab", "")
     if f"{prefix}server" in labels:
@@ -178,7 +178,7 @@ def _count(text: str) -> int:
 
 
 def uses(claims: Iterable[Claim]) -> dict[str, Use]:
-    """What each lab has: its size, also while servers of it are gone, times the memory of one server."""
+    """What each lab has: its size, even while servers of it are gone, times the memory of one server."""
     by_lab: dict[str, list[Claim]] = {}
     for claim in claims:
         by_lab.setdefault(claim.lab, []).append(claim)
@@ -195,7 +195,7 @@ def use_of(servers: int, each: float) -> Use:
 def exceeded(limits: Iterable[Limit], others: Use, before: Use, after: Use) -> list[Limit]:
     """The limits that a lab would break by growing from `before` to `after` beside the `others` of its owner.
 
-    What does not grow breaks no limit, also where the limit was made smaller than what is there.
+    A lab that does not grow breaks no limit, even where the limit was made smaller since.
     """
     return [
         limit

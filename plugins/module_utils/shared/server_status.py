@@ -1,6 +1,6 @@
-"""What each server of a lab says of its cluster, and whether that makes the lab ready.
+"""Each server's view of its cluster, and whether that makes the lab ready.
 
-One GET of /v1/agent/self tells a server's Raft state, the leader it names, its indexes and the voters it
+One GET of /v1/agent/self returns a server's Raft state, the leader it names, its indexes and the voters it
 knows (`Stats`, in every Consul from 0.5.2 on; the voters since 0.7.0, before that /v1/status/peers).
 """
 
@@ -27,10 +27,10 @@ VOTER = re.compile(r"Suffrage:Voter ID:(\S{1,300}) Address:([^\s}]{1,300})")
 
 
 class HttpApi(Protocol):
-    """A server's HTTP API (`consul_door`)."""
+    """A client of a server's HTTP API (`consul_client`)."""
 
     def request(self, method: str, path: str, body: bytes | None = None, timeout: float = 2.0) -> Any:
-        """Ask for a JSON document. Raises OSError or ValueError where there is no good answer."""
+        """Request a JSON document. Raises OSError or ValueError where there is no good answer."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Member:
 
 @dataclass(frozen=True)
 class View:
-    """What one server said, or why it said nothing.
+    """One server's answer, or why there is none.
 
     `leader` and `voters` are addresses without the port; `voter_ids` has, for the address of each voter that is known
     by one, its node ID; indexes count log entries; `last_contact_ms` is the time since the leader was heard, in
@@ -71,7 +71,7 @@ class View:
 
 def _number(text: Any) -> int:
     said = str(text)
-    # Raft counts in 64 bits; a server that says more is no server to believe.
+    # Raft counts in 64 bits; a larger number is not to be believed.
     return int(said) if said.isascii() and said.isdecimal() and len(said) <= _MOST_DIGITS else 0
 
 
@@ -88,7 +88,7 @@ def view_from_self(member: Member, document: Any, peers: Any = None) -> View:
     if configuration is not None:
         pairs = VOTER.findall(configuration)
         voters = frozenset(_host(address) for _server, address in pairs)
-        # Up to Raft protocol 2 a server's ID is its address, which says nothing more.
+        # Up to Raft protocol 2 a server's ID is its address, which adds nothing.
         voter_ids = {_host(address): node_id for node_id, address in pairs if node_id != address}
     else:
         voters = frozenset(_host(str(address)) for address in peers or ())
@@ -126,7 +126,7 @@ def read_view(member: Member, timeout: float = 2.0) -> View:
     except (OSError, ValueError) as error:
         return View(member.name, member.address, problem=f"does not answer ({error})")
     except (AttributeError, TypeError):
-        # Whatever is behind the port, it must not end the look at everybody else.
+        # Whatever answers at the port, it must not end the look at the other servers.
         return View(member.name, member.address, problem="answered with something that is not an agent")
 
 
@@ -136,7 +136,7 @@ def read_views(members: list[Member], timeout: float = 2.0) -> list[View]:
 
 
 def leader_of(views: list[View]) -> View | None:
-    """The server that says it leads and has the newest term; an isolated old leader has an older one."""
+    """The server that claims to lead and has the newest term; an isolated old leader has an older one."""
     leaders = [view for view in views if view.state == "leader" and view.problem is None]
     return max(leaders, key=lambda view: view.term, default=None)
 
@@ -213,7 +213,7 @@ def describe(view: View) -> str:
 
 
 def likely_cause(views: list[View], stopped: Sequence[Member] = ()) -> str:
-    """Guess, from what the servers said, why they are not ready, and what to do about it."""
+    """Guess, from the servers' views, why they are not ready, and what to do about it."""
     size = len(views) + len(stopped)
     alive = [view for view in views if view.problem is None]
     quorum = size // 2 + 1
@@ -234,7 +234,7 @@ def write_is_applied(members: list[Member], leader: View, method: str, timeout: 
     """Commit one write (`PUT` or `DELETE` of a key of ours) and wait until every server applied it.
 
     Returns why not, or None. `PUT` and then `DELETE` are two writes and leave no key behind. The leader answers when it
-    has applied the write; whoever has applied as much as it has by then, has applied the write too.
+    has applied the write; a server that has applied as many entries by then has applied the write too.
     """
     ends = time.monotonic() + timeout
     first = next((member for member in members if member.address == leader.address), None)

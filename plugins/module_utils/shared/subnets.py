@@ -1,4 +1,4 @@
-"""Choose a lab's own /28 where nothing on the Docker host is in its way."""
+"""Choose a free /28 for a lab on the Docker host."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 PREFIX = 28
-# Of how many subnets behind a VPN the one with the widest route is taken: all of the pool that we have by default.
+# How many subnets behind a VPN are compared for the widest route: all of the default pool.
 RANKED = 4096
 # The bridge itself has the first address; servers follow it.
 FIRST_SERVER = 2
@@ -52,8 +52,8 @@ def is_private(network: ipaddress.IPv4Network) -> bool:
 def candidates(lab: str, pool: ipaddress.IPv4Network) -> Iterator[ipaddress.IPv4Network]:
     """All /28 of the pool, beginning at a place that the lab's name decides.
 
-    Two labs that start at the same moment so try different subnets first, and a lab that is built again
-    usually gets the addresses that it had.
+    Two labs that start at the same moment thus try different subnets first, and a lab that is rebuilt
+    usually gets its old addresses.
     """
     count = 1 << (PREFIX - pool.prefixlen)
     begin = zlib.crc32(lab.encode()) % count
@@ -70,14 +70,14 @@ def free(
     most: int,
     routes: Iterable[ipaddress.IPv4Network] = (),
 ) -> list[ipaddress.IPv4Network]:
-    """The first `most` subnets of the pool that overlap nothing that is taken, and no route of the host.
+    """The first `most` subnets of the pool that overlap no taken subnet, and no route of the host.
 
-    Where a route is everywhere, as with a VPN, those that only wider routes lead to, of the widest first.
+    Where a route covers everything, as with a VPN, subnets that only wider routes lead to; the widest first.
     """
     table = list(routes)
     busy = [*taken, *(route for route in table if route.prefixlen >= PREFIX)]
     wider = [route for route in table if route.prefixlen < PREFIX and route.overlaps(pool)]
-    # 0.0.0.0/1 and 128.0.0.0/1, as OpenVPN has them, are everywhere together.
+    # 0.0.0.0/1 and 128.0.0.0/1, as OpenVPN sets them, cover everything together.
     if not any(pool.subnet_of(whole) for whole in ipaddress.collapse_addresses(wider)):
         subnets = list(islice(_clear(lab, pool, [*busy, *wider]), most))
         if subnets:

@@ -1,4 +1,4 @@
-"""Wait until something is so, by a clock that is given: a test gives one that needs no time."""
+"""Wait for a condition, by a given clock: a test's clock needs no time."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def wait_until(
     *,
     enough: Callable[[Seen], object] = bool,
 ) -> Seen:
-    """Look again and again until what is seen is enough or the time is over. Returns what was seen last.
+    """Look again and again until the result is good enough or the time is over. Returns the last result.
 
-    It looks at least once; what `look` raises ends it.
+    It looks at least once; an exception of `look` ends it.
     """
     ends = clock.now() + timeout
     while True:

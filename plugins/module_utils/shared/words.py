@@ -1,4 +1,4 @@
-"""How names, numbers and times stand in a sentence or in JSON."""
+"""Names, numbers and times as they stand in a sentence or in JSON."""
 
 from __future__ import annotations
 
