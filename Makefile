@@ -109,7 +109,7 @@ test-tools:
 	@sh scripts/test-tools.sh mmdebstrap docker-registry openssh-server
 
 .PHONY: golden
-golden: venv-dev engine ## The golden files anew: what commands, stories, roles and labs look like to who uses them.
+golden: venv-dev engine ## Rewrite the golden files: the output of commands, stories, roles and labs as users see it.
 	LABCTL_TEST_GOLDEN=write pytest tests/unit/test_golden.py
 	LABCTL_TEST_GOLDEN=write sh scripts/with-docker.sh pytest tests/integration/test_golden.py
 

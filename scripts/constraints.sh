@@ -12,7 +12,7 @@ pip install --upgrade pip
 pip install --group dev --editable .
 {
     echo "# The versions that labctl is built and tested with, for itself and for its development, name==version and nothing else."
-    echo "# \`make constraints\` writes this file anew; \`make test\` then says whether the new versions work."
+    echo "# \`make constraints\` rewrites this file; \`make test\` then shows whether the new versions work."
     pip list --format freeze --exclude-editable | grep -v '^setuptools=='
 } >"$work/constraints.txt"
 mv "$work/constraints.txt" constraints.txt

@@ -1,4 +1,4 @@
-"""Bring the collections that Ansible needs into labctl's own folder; `--pin` pins those of PyPI's newest bundle."""
+"""Download the collections that Ansible needs into labctl's own folder; `--pin` pins those of PyPI's newest bundle."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from labctl.setup import collection_download
 
 
 def bring() -> int:
-    """Bring what is not there; says so, and says nothing where all is there."""
+    """Download the missing collections; prints nothing if none is missing."""
     try:
         collection_download.bring(lambda text: print(f"labctl: {text}", flush=True))
     except LabctlError as error:
@@ -24,7 +24,7 @@ def bring() -> int:
 
 
 def pin() -> int:
-    """Write collections.json anew."""
+    """Rewrite collections.json."""
     pins = galaxy_collections.pins()
     with tempfile.TemporaryDirectory() as folder:
         words = ["pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]

@@ -1,7 +1,7 @@
 """Write the generated parts of the documentation: commands, roles, modules.
 
 `python scripts/generate_docs.py` writes them; with `--check` it changes nothing, names the files that are stale, and
-ends with 1 where there are any. What a page says comes from where the code says it: click's help, the roles'
+ends with 1 where there are any. Everything on the pages comes from the code: click's help, the roles'
 argument specs, the modules' DOCUMENTATION.
 """
 
@@ -106,7 +106,7 @@ def commands() -> Iterator[tuple[str, click.Command]]:
 
 
 def help_of(name: str, command: click.Command) -> str:
-    """What `NAME --help` prints."""
+    """The output of `NAME --help`."""
     context = click.Context(
         command,
         info_name=name,
@@ -149,7 +149,7 @@ def _playbooks_of(role: str) -> list[str]:
 
 
 def role_body(role: str) -> list[str]:
-    """What a role is and takes, from its argument specs."""
+    """A role's description and variables, from its argument specs."""
     path = ROOT / "roles" / role / "meta" / "argument_specs.yml"
     spec = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]["main"]
     summary = markdown(spec["short_description"]).rstrip(".")
@@ -244,7 +244,7 @@ def modules_page() -> str:
 
 
 def pages() -> dict[Path, str]:
-    """Every generated file with what it shall hold."""
+    """Every generated file with its content."""
     reference = ROOT / "docs" / "reference"
     return {
         reference / "commands.md": commands_page(),
@@ -255,7 +255,7 @@ def pages() -> dict[Path, str]:
 
 
 def stale(expected: Mapping[Path, str] | None = None) -> list[Path]:
-    """The generated files that are missing or do not hold what they shall."""
+    """The generated files that are missing or out of date."""
     return [
         path
         for path, text in (pages() if expected is None else expected).items()

@@ -1,4 +1,4 @@
-"""Install pip from what Python brings itself, and then what the words say: what the script of that name does online."""
+"""Install pip from Python's own copy, and then what the arguments name: as the online script of that name does."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 
 if __name__ == "__main__":
     ensurepip.bootstrap()
-    # It has hidden the settings of pip from itself.
+    # That installation has hidden pip's settings from itself.
     os.environ.pop("PIP_CONFIG_FILE", None)
     # These two are options of that script, and not of pip.
     words = [word for word in sys.argv[1:] if word not in {"--no-setuptools", "--no-wheel"}]

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs Molecule's scenarios, two at a time, because a scenario mostly waits. What a scenario says is printed when it has
+# Runs Molecule's scenarios, two at a time, because a scenario mostly waits. A scenario's output is printed when it has
 # ended, with a line for how long it took.
 # usage: molecule.sh [SCENARIO]    without one: all
 set -eu

@@ -1,4 +1,4 @@
-"""Make docs/img/election.svg anew: bring a lab up in a terminal, and draw what was on the screen.
+"""Redraw docs/img/election.svg: bring a lab up in a terminal, and draw the screen.
 
 Run it from the root, as `python -m scripts.record_election`. The lab is real, is removed afterwards, and needs an
 engine and an image: `make demo` brings both.
@@ -31,7 +31,7 @@ DESCRIPTION = (
 
 
 def record(words: list[str], environment: dict[str, str]) -> tuple[list[tuple[float, str]], int]:
-    """Run a command in a terminal. Returns what it wrote with the seconds since its start, and its exit code."""
+    """Run a command in a terminal. Returns its output with the seconds since its start, and its exit code."""
     begun = time.monotonic()
     pid, handle = pty.fork()
     if pid == 0:

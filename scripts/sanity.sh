@@ -14,7 +14,7 @@ tar -c --exclude=./.git --exclude=./.venv --exclude=./.cache --exclude='./.*_cac
     tar -x -C "$work/checkout"
 ansible-galaxy collection build --output-path "$work" "$work/checkout" >/dev/null
 tar -xzf "$work"/raft-labctl-*.tar.gz -C "$collection"
-# What the tests have to know is not in the tarball; nor are the collections that it needs.
+# The settings of the tests are not in the tarball; nor are the collections that it needs.
 mkdir -p "$collection/tests"
 cp -R tests/sanity tests/config.yml "$collection/tests"
 cp -R playbooks/collections/ansible_collections/community/. "$work/ansible_collections/community"

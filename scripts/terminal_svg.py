@@ -1,4 +1,4 @@
-"""Turn what a program wrote to a terminal into an SVG: a small screen, and the drawing of it. Pure."""
+"""Turn a program's terminal output into an SVG: a small screen, and the drawing of it. Pure."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _cube(number: int) -> str:
 
 
 def _style(style: Style, numbers: list[int]) -> Style:
-    """The style after `ESC [ numbers m`. Raises ValueError for what labctl never writes."""
+    """The style after `ESC [ numbers m`. Raises ValueError for a sequence that labctl never writes."""
     match numbers:
         case [] | [0]:
             return Style()
@@ -89,7 +89,7 @@ class _Cursor:
     style: Style = field(default_factory=Style)
 
     def take(self, sequence: re.Match[str], seconds: float) -> None:
-        """Take in text, a line's end, or one escape sequence; what a picture does not need is passed over."""
+        """Take in text, a line's end, or one escape sequence; others are skipped."""
         numbers = [int(number) for number in (sequence["numbers"] or "").split(";") if number]
         match sequence["letter"] or sequence["other"]:
             case None:
@@ -118,7 +118,7 @@ def screen(chunks: Iterable[tuple[float, str]]) -> list[Line]:
     """The lines that are on the screen when a program has ended.
 
     Args:
-        chunks: what was written, each piece with its time in seconds. A piece holds whole escape sequences.
+        chunks: the output, each piece with its time in seconds. A piece holds whole escape sequences.
     """
     cursor = _Cursor([Line()])
     for seconds, chunk in chunks:
@@ -163,7 +163,7 @@ def _moments(lines: list[Line]) -> list[float]:
 def _draw_line(line: Line, top: float, moment: float) -> str:
     spans = []
     for column, text, style in _runs(line):
-        # The width is written down, so that the columns stand one below the other in every font.
+        # The width is written down, so that the columns align in every font.
         lead = len(text) - len(text.lstrip())
         words = text.strip()
         left = MARGIN + (column + lead) * CELL_WIDTH
@@ -177,7 +177,7 @@ def _draw_line(line: Line, top: float, moment: float) -> str:
 
 
 def draw(lines: list[Line], title: str, description: str) -> str:
-    """Draw a terminal window. Its lines appear one after the other, once; where nothing moves, all are there.
+    """Draw a terminal window. Its lines appear one after the other, once; without animation, all are there.
 
     Args:
         lines: the screen.

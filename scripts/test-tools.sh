@@ -14,7 +14,7 @@ fail() {
 }
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
-# What a program's packages are, where they are only unpacked; nothing where it is installed.
+# The packages of a program, where they are only unpacked; nothing where it is installed.
 unpacked() {
     case $1 in
     docker-registry) echo docker-registry ;;

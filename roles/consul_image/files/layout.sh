@@ -1,4 +1,4 @@
-# The user and the directories that every image of ours has, wherever it comes from. $1 is the root, $2 the id.
+# The user and the directories that every image of ours has, whatever its source. $1 is the root, $2 the id.
 set -eu
 root=${1%/}
 id=${2:-8500}

@@ -2,7 +2,7 @@
 set -eu
 root=$1
 
-# What a server never reads.
+# Files that a server never reads.
 rm -rf "$root"/usr/share/doc "$root"/usr/share/man "$root"/usr/share/locale "$root"/usr/share/info \
     "$root"/var/cache/apt "$root"/var/lib/apt "$root"/var/log
 mkdir -p "$root"/var/log "$root"/root "$root"/run
@@ -19,7 +19,7 @@ for folder in bin usr/bin; do
     [ ! -e "$root/$folder/nc.openbsd" ] || ln -sf nc.openbsd "$root/$folder/nc"
 done
 
-# The small tools that a learner expects, wherever no package brought a better one.
+# The small tools that a learner expects, unless a package brought a better one.
 "$root"/bin/busybox --list | while read -r applet; do
     for folder in bin sbin usr/bin usr/sbin; do
         if [ -e "$root/$folder/$applet" ] || [ -L "$root/$folder/$applet" ]; then continue 2; fi

@@ -21,7 +21,7 @@ ask() {
     printf '%s %s HTTP/1.0\r\nHost: docker\r\n\r\n' "$1" "$2" | nc -U -w 60 "$socket" | tr -d '\r'
 }
 
-# The labels of our containers; one without them was made by somebody else, as for `labctl down`.
+# The labels of our containers; a container without them is foreign, as for `labctl down`.
 parts='server helper fault probe reserved-servers'
 
 # %22 is ", %2C the comma, %3A :, %3D =, %5B and %5D the brackets, %7B and %7D the braces. $1=$2 is a label of ours, $3
