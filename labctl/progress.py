@@ -39,14 +39,14 @@ class StepFailed:
 
 
 @dataclass(frozen=True)
-class Noted:
+class Note:
     """A note outside any step, in one line."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class Waits(Noted):
+class Waits(Note):
     """Who the command waits for, so that the user sees why nothing happens."""
 
 
@@ -96,7 +96,7 @@ class SeatsEnded:
 STATES = ("waiting", "starting", "started", "joining", "ready", "failed")
 """The states of a seat, in order."""
 Progress: TypeAlias = (
-    StepStarted | StepDone | StepFailed | Noted | ServerSaid | SeatsStarted | SeatProgress | SeatsLost | SeatsEnded
+    StepStarted | StepDone | StepFailed | Note | ServerSaid | SeatsStarted | SeatProgress | SeatsLost | SeatsEnded
 )
 Reporter: TypeAlias = Callable[[Progress], None]
 
@@ -150,7 +150,7 @@ class Steps:
 
     def note(self, text: str) -> None:
         """Note something outside any step."""
-        self._report(Noted(text))
+        self._report(Note(text))
 
     def waits(self, text: str) -> None:
         """Show who the command waits for."""

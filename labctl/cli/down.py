@@ -35,7 +35,7 @@ def down_command(lab: str | None, *, everything: bool, as_json: bool, **given: A
     A lab that is not there is no error; one of somebody else is refused without --force. With --json --all, the
     document is a list of those that were removed.
     """
-    from labctl.lab.interrupt_message import state_in_a_sentence
+    from labctl.lab.interrupt_message import lab_state_sentence
     from labctl.lab.lifecycle import PLAYS, Caller, Plays, down, down_all
     from labctl.terminal.progress import steps_for
 
@@ -59,7 +59,7 @@ def down_command(lab: str | None, *, everything: bool, as_json: bool, **given: A
     try:
         result, failure = down_all(who, steps, play) if everything else (down(lab, who, steps, play), None)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(state_in_a_sentence(lab)) from None
+        raise KeyboardInterrupt(lab_state_sentence(lab)) from None
     if as_json:
         print_json(result)
     if failure is not None:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def join_command(lab: str | None, timeout: int, inventory: Path | None, *, as_json: bool, verbose: bool) -> None:
     """Join the servers of LAB by hand, as `consul join` on the first server does, and wait until it is ready."""
     from labctl.lab.desired_state import UpOptions
-    from labctl.lab.interrupt_message import state_in_a_sentence
-    from labctl.lab.next_steps import what_now
+    from labctl.lab.interrupt_message import lab_state_sentence
+    from labctl.lab.next_steps import next_steps
     from labctl.lab.up import join
     from labctl.terminal.progress import steps_for
 
@@ -31,8 +31,8 @@ def join_command(lab: str | None, timeout: int, inventory: Path | None, *, as_js
     try:
         result = join(lab, options, steps_for(json=as_json))
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(state_in_a_sentence(lab)) from None
+        raise KeyboardInterrupt(lab_state_sentence(lab)) from None
     if as_json:
         print_json(result)
     elif result.changed:
-        click.echo(what_now(result))
+        click.echo(next_steps(result))

@@ -19,7 +19,7 @@ from labctl.cli.output import print_json
 
 def change_lab(verb: str, lab: str | None, given: dict[str, Any]) -> None:
     """Stop, start or restart a lab or one server of it, as VERB says."""
-    from labctl.lab.interrupt_message import state_in_a_sentence
+    from labctl.lab.interrupt_message import lab_state_sentence
     from labctl.lab.lifecycle import Caller, change
     from labctl.terminal.progress import steps_for
 
@@ -33,7 +33,7 @@ def change_lab(verb: str, lab: str | None, given: dict[str, Any]) -> None:
     try:
         result = change(verb, lab, given["server"], who, steps_for(json=given["as_json"]))
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(state_in_a_sentence(lab)) from None
+        raise KeyboardInterrupt(lab_state_sentence(lab)) from None
     if given["as_json"]:
         print_json(result)
 

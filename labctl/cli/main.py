@@ -209,7 +209,7 @@ def _terminate(_number: int, _frame: FrameType | None) -> None:
 def _tell_of_strangers(*, as_json: bool) -> None:
     """List on stderr what carries our labels but is not ours; completion prints nothing."""
     met = sys.modules.get("labctl.engine.foreign_labels")
-    sentences = met.told() if met is not None and not os.environ.get("_LABCTL_COMPLETE") else []
+    sentences = met.sentences() if met is not None and not os.environ.get("_LABCTL_COMPLETE") else []
     for sentence in sentences:
         with contextlib.suppress(OSError):
             click.echo(json.dumps({"note": sentence}) if as_json else sentence, err=True)

@@ -72,8 +72,8 @@ def up_command(**given: Any) -> None:
     its data; what the options do not say stays as it is.
     """
     from labctl.lab.desired_state import UpOptions
-    from labctl.lab.interrupt_message import state_in_a_sentence
-    from labctl.lab.next_steps import what_now
+    from labctl.lab.interrupt_message import lab_state_sentence
+    from labctl.lab.next_steps import next_steps
     from labctl.lab.up import Up
     from labctl.results import UpResult
     from labctl.terminal.progress import steps_for
@@ -100,8 +100,8 @@ def up_command(**given: Any) -> None:
     try:
         result = Up(options, steps_for(json=as_json)).run()
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(state_in_a_sentence(lab)) from None
+        raise KeyboardInterrupt(lab_state_sentence(lab)) from None
     if as_json:
         print_json(result)
     elif isinstance(result, UpResult) and result.changed:
-        click.echo(what_now(result))
+        click.echo(next_steps(result))

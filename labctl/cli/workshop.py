@@ -112,13 +112,13 @@ def up_command(seats: tuple[str, ...], file: Path, *, retry_failed: bool, replac
     from labctl.terminal.progress import steps_for
     from labctl.workshop import tables
     from labctl.workshop.model.file import read
-    from labctl.workshop.up import UpOptions, up
-    from labctl.workshop.workshop_lock import held
+    from labctl.workshop.up import WorkshopUpOptions, up
+    from labctl.workshop.workshop_lock import locked_workshop
 
     workshop, owner, steps = read(file), user(), steps_for(json=as_json)
     try:
-        with held(workshop, owner, "up", seats, steps) as hold:
-            options = UpOptions(owner, seats, retry_failed=retry_failed, replace=replace, keep=hold.keep)
+        with locked_workshop(workshop, owner, "up", seats, steps) as hold:
+            options = WorkshopUpOptions(owner, seats, retry_failed=retry_failed, replace=replace, keep=hold.keep)
             result = up(workshop, options, steps)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
@@ -183,10 +183,10 @@ def reset_command(seats: tuple[str, ...], file: Path, *, as_json: bool) -> int:
     from labctl.workshop import tables
     from labctl.workshop.model.file import read
     from labctl.workshop.reset import reset
-    from labctl.workshop.workshop_lock import held
+    from labctl.workshop.workshop_lock import locked_workshop
 
     workshop, owner, steps = read(file), user(), steps_for(json=as_json)
-    with held(workshop, owner, "reset", seats, steps) as hold:
+    with locked_workshop(workshop, owner, "reset", seats, steps) as hold:
         removed, result = reset(workshop, owner, seats, steps, keep=hold.keep)
     if result is None:
         if as_json:
@@ -211,10 +211,10 @@ def extend_command(duration: str, file: Path, *, as_json: bool) -> None:
     from labctl.terminal.progress import steps_for
     from labctl.workshop.expire import extend
     from labctl.workshop.model.file import read
-    from labctl.workshop.workshop_lock import held
+    from labctl.workshop.workshop_lock import locked_workshop
 
     workshop, owner, steps = read(file), user(), steps_for(json=as_json)
-    with held(workshop, owner, "extend", (duration,), steps, label=LABEL_END) as hold:
+    with locked_workshop(workshop, owner, "extend", (duration,), steps, label=LABEL_END) as hold:
         ended = extend(workshop, owner, duration, steps, keep=hold.keep)
     if as_json:
         print_json(ended)
@@ -234,10 +234,10 @@ def expire_command(when: str, file: Path, *, as_json: bool) -> None:
     from labctl.terminal.progress import steps_for
     from labctl.workshop.expire import expire
     from labctl.workshop.model.file import read
-    from labctl.workshop.workshop_lock import held
+    from labctl.workshop.workshop_lock import locked_workshop
 
     workshop, owner, steps = read(file), user(), steps_for(json=as_json)
-    with held(workshop, owner, "expire", (when,), steps, label=LABEL_END) as hold:
+    with locked_workshop(workshop, owner, "expire", (when,), steps, label=LABEL_END) as hold:
         ended = expire(workshop, owner, when, steps, keep=hold.keep)
     if as_json:
         print_json(ended)
@@ -260,12 +260,12 @@ def down_command(seats: tuple[str, ...], file: Path, host: str | None, *, yes: b
     from labctl.workshop import tables
     from labctl.workshop.down import down
     from labctl.workshop.model.file import read
-    from labctl.workshop.workshop_lock import held, remove_ended
+    from labctl.workshop.workshop_lock import locked_workshop, remove_ended
 
     asks = sys.stdin.isatty() and not yes and not as_json
     agrees = confirmed if asks else lambda _: True
     workshop, owner, steps = read(file), user(), steps_for(json=as_json)
-    with held(workshop, owner, "down", seats, steps) as hold:
+    with locked_workshop(workshop, owner, "down", seats, steps) as hold:
         removed = down(workshop, owner, seats, host, steps, agrees=agrees, keep=hold.keep)
         if removed.proven and not seats and host is None:
             remove_ended(workshop, LABEL_END)

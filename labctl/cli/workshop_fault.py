@@ -48,13 +48,17 @@ def _faults(
     from labctl.workshop.fault import SeatFaults
     from labctl.workshop.model.file import read
     from labctl.workshop.model.seats import chosen
-    from labctl.workshop.workshop_lock import held
+    from labctl.workshop.workshop_lock import locked_workshop
 
     if everywhere == bool(seats):
         raise click.UsageError("Name the seats, or say --all for every one.")
     workshop, owner, steps = read(file), user(), steps_for(json=as_json)
     takes_away = words.split(maxsplit=1)[0] in TAKES_AWAY
-    with held(workshop, owner, f"fault {words}", seats, steps) if takes_away else contextlib.nullcontext() as hold:
+    with (
+        locked_workshop(workshop, owner, f"fault {words}", seats, steps)
+        if takes_away
+        else contextlib.nullcontext() as hold
+    ):
         looked = survey.look(workshop, owner)
         keep = hold.keep if hold else lambda: None
         yield looked.workshop.name, SeatFaults(looked, chosen(looked.seats, seats), steps, keep=keep)

@@ -86,10 +86,10 @@ class HostClock:
 
 def of(place: DockerHost = LOCAL_HOST) -> HostClock:
     """The clock of the Docker host of a place, asked once. Raises LabctlError."""
-    return by(difference(place))
+    return clock_from(difference(place))
 
 
-def by(difference: Difference | None) -> HostClock:
+def clock_from(difference: Difference | None) -> HostClock:
     """A clock that is this far ahead; the same as this machine's where the difference is unknown."""
     return (
         HostClock(difference.seconds, difference.uncertain)

@@ -25,7 +25,7 @@ _ACTIONS = tuple(DISTURBED)
 _MOST_DIGITS = 3
 
 
-class Told(NamedTuple):
+class DockerEvent(NamedTuple):
     """One event of Docker's about a container.
 
     Attributes:
@@ -59,7 +59,7 @@ class Life(NamedTuple):
     out_of_memory: bool = False
 
 
-def so_far(client: Client, lab: Lab) -> tuple[list[Told], list[Life]]:
+def so_far(client: Client, lab: Lab) -> tuple[list[DockerEvent], list[Life]]:
     """The events of a lab's servers that the engine still has, oldest first, and what the containers show.
 
     Raises LabctlError.
@@ -72,7 +72,7 @@ def so_far(client: Client, lab: Lab) -> tuple[list[Told], list[Life]]:
     return list(_of_servers(told, servers)), lives
 
 
-def to_come(client: Client, lab: Lab, since: datetime | None) -> Iterator[Told]:
+def to_come(client: Client, lab: Lab, since: datetime | None) -> Iterator[DockerEvent]:
     """The events of a lab's servers from a time of the engine's clock on, without end; by default from now on.
 
     Raises LabctlError.
@@ -88,7 +88,7 @@ def _filters(lab: Lab) -> dict[str, list[str]]:
     return {"type": ["container"], "label": [label], "event": sorted(DISTURBED)}
 
 
-def _of_servers(told: Iterable[Mapping[str, Any]], servers: Mapping[str, str]) -> Iterator[Told]:
+def _of_servers(told: Iterable[Mapping[str, Any]], servers: Mapping[str, str]) -> Iterator[DockerEvent]:
     """The events that concern servers' processes, as far as they can be read."""
     for event in told:
         actor = event.get("Actor") if isinstance(event, dict) else None
@@ -100,7 +100,7 @@ def _of_servers(told: Iterable[Mapping[str, Any]], servers: Mapping[str, str]) -
         named = actor.get("Attributes")
         named = named if isinstance(named, dict) else {}
         number = _number(named.get("signal" if action == "kill" else "exitCode"))
-        yield Told(server, time, str(action), number)
+        yield DockerEvent(server, time, str(action), number)
 
 
 def moment_of(nanoseconds: object) -> datetime | None:

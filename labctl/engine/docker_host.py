@@ -30,7 +30,7 @@ class DockerHost:
     name: str = ""
     socket: str | None = None
 
-    def door(self, port: int) -> ConsulClient:
+    def api(self, port: int) -> ConsulClient:
         """The HTTP API of the server with that port on the Docker host's loopback."""
         return ConsulClient(port)
 
@@ -38,8 +38,8 @@ class DockerHost:
         """The engine, with a limit in seconds on the wait for an answer."""
         return Engine(seconds, self.socket)
 
-    def open_doors(self, ports: Iterable[int]) -> None:
-        """Make `door` work for each of these ports. Raises LabctlError."""
+    def forward_ports(self, ports: Iterable[int]) -> None:
+        """Make `api` work for each of these ports. Raises LabctlError."""
 
     def explain(self, error: Exception) -> LabctlError | None:  # noqa: ARG002 - a connection looks at it
         """Why the engine did not answer, where the place knows more than the client's error says."""

@@ -27,7 +27,7 @@ def left_out(kind: str, things: Iterable[Mapping[str, Any]]) -> list[Any]:
     return ours
 
 
-def told() -> list[str]:
+def sentences() -> list[str]:
     """A sentence for each new one since the last call, up to a limit; the rest are counted."""
     sentences = list(_met)
     _met.clear()

@@ -48,7 +48,7 @@ class ArchiveError(Exception):
 
 
 @dataclass(frozen=True)
-class Held:
+class ArchivedImage:
     """An image of the file: the digest of its configuration, its names as Docker shows them, and its labels."""
 
     digest: str
@@ -56,7 +56,7 @@ class Held:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-def read(file: IO[bytes]) -> list[Held]:
+def read(file: IO[bytes]) -> list[ArchivedImage]:
     """All images that a file holds, from its beginning. Raises ArchiveError, and OSError where it cannot be read."""
     file.seek(0)
     first = file.read(max(map(len, _UNPACKERS)))
@@ -75,12 +75,12 @@ def read(file: IO[bytes]) -> list[Held]:
     return images
 
 
-def _each_once(images: Iterable[Held]) -> list[Held]:
+def _each_once(images: Iterable[ArchivedImage]) -> list[ArchivedImage]:
     """Images that both lists name, with the names of both."""
-    once: dict[str, Held] = {}
+    once: dict[str, ArchivedImage] = {}
     for image in images:
         names = once[image.digest].names if image.digest in once else ()
-        once[image.digest] = Held(image.digest, tuple(dict.fromkeys((*names, *image.names))), image.labels)
+        once[image.digest] = ArchivedImage(image.digest, tuple(dict.fromkeys((*names, *image.names))), image.labels)
     return list(once.values())
 
 
@@ -198,7 +198,7 @@ def _must(document: Mapping[str, Any], key: str) -> Any:
     return value
 
 
-def _of_manifest(texts: Mapping[str, bytes]) -> list[Held]:
+def _of_manifest(texts: Mapping[str, bytes]) -> list[ArchivedImage]:
     """What `manifest.json` lists."""
     if MANIFEST not in texts:
         if LEGACY in texts:
@@ -217,7 +217,7 @@ def _of_manifest(texts: Mapping[str, bytes]) -> list[Held]:
     ]
 
 
-def _of_index(texts: Mapping[str, bytes]) -> list[Held]:
+def _of_index(texts: Mapping[str, bytes]) -> list[ArchivedImage]:
     """What the `index.json` of an OCI layout lists."""
     if INDEX not in texts:
         return []
@@ -254,11 +254,13 @@ def _blob(descriptor: dict[str, Any]) -> str:
     return f"blobs/{_text(_must(descriptor, 'digest')).replace(':', '/')}"
 
 
-def _held(texts: Mapping[str, bytes], config: str, names: list[str]) -> Held:
+def _held(texts: Mapping[str, bytes], config: str, names: list[str]) -> ArchivedImage:
     labels = _value(_value(_document(texts[config]), "config") or {}, "Labels") or {}
     if not all(isinstance(label, str) for label in (*labels, *labels.values())):
         raise ValueError
-    return Held(posixpath.basename(config).removesuffix(".json"), tuple(familiar(name) for name in names), labels)
+    return ArchivedImage(
+        posixpath.basename(config).removesuffix(".json"), tuple(familiar(name) for name in names), labels
+    )
 
 
 def _text(value: Any) -> str:

@@ -46,14 +46,14 @@ class Store:
     """A connection to one server, kept open between requests; for one thread.
 
     Args:
-        door: the server's HTTP API.
+        api: the server's HTTP API.
         datacenter: the lab's own. A port may meanwhile belong to another lab, whose servers refuse a foreign
             datacenter.
         timeout: seconds until a request counts as unanswered, for the whole of its answer.
     """
 
-    def __init__(self, door: ConsulClient, datacenter: str, timeout: float) -> None:
-        self._connection = door.connection(timeout)
+    def __init__(self, api: ConsulClient, datacenter: str, timeout: float) -> None:
+        self._connection = api.connection(timeout)
         self._datacenter = datacenter
 
     def close(self) -> None:

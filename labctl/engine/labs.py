@@ -36,9 +36,9 @@ class Server(LabServer):
     keys: Keys | None = field(default=None, repr=False, compare=False)
 
     @property
-    def door(self) -> ConsulClient | None:
+    def api(self) -> ConsulClient | None:
         """Its HTTP API, while it runs."""
-        return replace(self.place.door(self.http_port), keys=self.keys) if self.http_port is not None else None
+        return replace(self.place.api(self.http_port), keys=self.keys) if self.http_port is not None else None
 
     @property
     def url(self) -> str | None:
@@ -49,7 +49,7 @@ class Server(LabServer):
     @property
     def member(self) -> Member:
         """The server's view, and the client that asks for it."""
-        return Member(self.name, self.address, self.door if self.state == "running" else None)
+        return Member(self.name, self.address, self.api if self.state == "running" else None)
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def list_labs(client: Client, name: str | None = None) -> list[Lab]:
         summaries = client.containers(filters={"label": label})
         labs = [lab for lab in labs_from(summaries, client.host, client.place) if name in {None, lab.name}]
     ports = [server.http_port for lab in labs for server in lab.running if server.http_port is not None]
-    client.place.open_doors(ports)
+    client.place.forward_ports(ports)
     return [_with_keys(client, lab) for lab in _with_ends(client, labs)]
 
 

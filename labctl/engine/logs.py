@@ -158,7 +158,7 @@ def no_room() -> Iterator[None]:
         ) from error
 
 
-class Kept:
+class LineFile:
     """Lines that are read more than once: they wait in files that vanish with it. Read it once at a time.
 
     Raises:

@@ -55,10 +55,10 @@ def read(lab: Lab) -> list[Member]:
     """Ask the first server that answers with members. Raises LabctlError where none does."""
     said = ""
     for server in lab.running:
-        if server.door is None:
+        if server.api is None:
             continue
         try:
-            members = [seen_from(member) for member in server.door.request("GET", "/v1/agent/members") or []]
+            members = [seen_from(member) for member in server.api.request("GET", "/v1/agent/members") or []]
         except (OSError, ValueError) as error:
             said = f" ({server.name}: {error})"
         except (AttributeError, TypeError):

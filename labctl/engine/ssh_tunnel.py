@@ -73,11 +73,11 @@ class Connection(DockerHost):
         """Whether its ssh still runs."""
         return self.process is not None and self.process.poll() is None
 
-    def door(self, port: int) -> ConsulClient:
-        """The HTTP API behind a port of the Docker host's loopback; `open_doors` forwards that port."""
+    def api(self, port: int) -> ConsulClient:
+        """The HTTP API behind a port of the Docker host's loopback; `forward_ports` forwards that port."""
         return ConsulClient(port, str(self._way(port)))
 
-    def open_doors(self, ports: Iterable[int]) -> None:
+    def forward_ports(self, ports: Iterable[int]) -> None:
         """Forward those of these ports that are not forwarded yet, in one call. Raises LabctlError."""
         with self._lock:
             new = sorted(set(ports) - self._forwarded)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Ending:
-    """What went wrong while an experiment ended. As a context manager, it makes Ctrl-C end only a part in `going_on`.
+    """What went wrong while an experiment ended. As a context manager, it makes Ctrl-C end only a part in `attempt`.
 
     Attributes:
         problems: a sentence for each.
@@ -45,7 +45,7 @@ class Ending:
             raise KeyboardInterrupt
 
     @contextlib.contextmanager
-    def going_on(self, what: str) -> Iterator[None]:
+    def attempt(self, what: str) -> Iterator[None]:
         """Run something that may fail or be interrupted, and go on; `what` begins the sentence that reports it."""
         try:
             try:
@@ -66,7 +66,7 @@ def sentence_of(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
+def deferred_interrupts() -> Iterator[None]:
     """Defer Ctrl-C: a user who presses it twice still wants the lab back, and the results."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from labctl.engine import client, labs, logs
 from labctl.engine.kv import Store
 from labctl.faults import tools
-from labctl.lab.experiment_lock import alone_with
+from labctl.lab.experiment_lock import exclusive_lab_lock
 from labctl.shared.waiting import CLOCK, Clock
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class ExperimentTools(tools.Tools):
         find_lab: the lab of a name as it is now, or None.
         read_logs: of servers, since a time.
         store: a server's keys.
-        alone_with: hold a lab, so that nobody else breaks it.
+        exclusive_lab_lock: hold a lab, so that nobody else breaks it.
         host_name: what the Docker host is called.
         time: by which to wait.
     """
@@ -37,7 +37,9 @@ class ExperimentTools(tools.Tools):
     find_lab: Callable[[Client, str], Lab | None] = labs.find_lab
     read_logs: Callable[..., Iterable[LogLine]] = logs.read
     store: Callable[[ConsulClient, str, float], Store] = Store
-    alone_with: Callable[[Lab, str, str, float], AbstractContextManager[Callable[[], None]]] = alone_with
+    exclusive_lab_lock: Callable[[Lab, str, str, float], AbstractContextManager[Callable[[], None]]] = (
+        exclusive_lab_lock
+    )
     host_name: Callable[[], str] = client.host_name
     time: Clock = CLOCK
 

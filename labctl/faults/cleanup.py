@@ -28,7 +28,7 @@ echo -- && nft list tables && { [ -n "$other" ] || tc qdisc show dev eth0; }
 
 
 @dataclass(frozen=True)
-class Cleaned:
+class CleanupResult:
     """What a server's network had, and what is left of it.
 
     Attributes:
@@ -47,10 +47,10 @@ def words(fault: str | None) -> list[str]:
     return ["/bin/sh", "-c", _SCRIPT, nftables.PREFIX, fault or "", nftables.QUEUE]
 
 
-def read(said: str, fault: str | None) -> Cleaned:
+def read(said: str, fault: str | None) -> CleanupResult:
     """Parse the output of that command."""
     before, _, after = said.partition("\n--\n")
     had = nftables.faults_in(before)
     if fault is not None:
         had &= {fault}
-    return Cleaned(frozenset(had), frozenset(nftables.faults_in(after) & had), f" {nftables.QUEUE}: " in after)
+    return CleanupResult(frozenset(had), frozenset(nftables.faults_in(after) & had), f" {nftables.QUEUE}: " in after)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from labctl.errors import ExitCode, LabctlError
 from labctl.faults import targets
 from labctl.faults.tools import TOOLS, Tools
-from labctl.lab.command_lock import held
+from labctl.lab.command_lock import locked_lab
 from labctl.lab.desired_state import refuse_foreign
 from labctl.results import FaultResult
 
@@ -47,7 +47,7 @@ class FaultRequest:
 
 
 @dataclass(frozen=True)
-class Scene:
+class FaultContext:
     """A lab, and its cluster, as they are when a fault is planned.
 
     Attributes:
@@ -67,7 +67,7 @@ class Scene:
         return frozenset(self.lab.server(name).address for name in names)
 
 
-def look(asked: FaultRequest, tools: Tools) -> Scene:
+def look(asked: FaultRequest, tools: Tools) -> FaultContext:
     """Find the lab and ask its servers. Raises LabctlError, also for somebody else's lab or an invalid lease."""
     if asked.seconds is not None and not SHORTEST_SECONDS <= asked.seconds <= LONGEST_SECONDS:
         raise LabctlError(
@@ -75,7 +75,7 @@ def look(asked: FaultRequest, tools: Tools) -> Scene:
             ExitCode.USAGE,
         )
     lab = own_lab(asked, tools)
-    return Scene(lab, cluster_of(tools.ask(lab)), _cuts(lab, tools), tools)
+    return FaultContext(lab, cluster_of(tools.ask(lab)), _cuts(lab, tools), tools)
 
 
 def _cuts(lab: Lab, tools: Tools) -> tuple[str, ...] | None:
@@ -111,7 +111,7 @@ def in_turn(asked: FaultRequest, verb: str, steps: Steps) -> Iterator[FaultReque
         return
     lab = own_lab(asked, TOOLS)
     command = f"labctl fault {verb} --lab {lab.name}"
-    with held(lab.place, lab.name, asked.owner, command, steps, seconds=HELD_SECONDS, must_write=False) as lock:
+    with locked_lab(lab.place, lab.name, asked.owner, command, steps, seconds=HELD_SECONDS, must_write=False) as lock:
         yield replace(asked, lab=lab.name, keep=lock.keep)
 
 
@@ -128,7 +128,7 @@ def note(lab: Lab, names: Sequence[str], line: str, tools: Tools) -> None:
 
 
 def fault_result(  # noqa: PLR0913 - the JSON shape
-    scene: Scene,
+    scene: FaultContext,
     fault: str,
     words: str,
     servers: Sequence[str],

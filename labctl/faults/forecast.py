@@ -15,7 +15,7 @@ from labctl.shared.words import listed
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from labctl.faults.context import Scene
+    from labctl.faults.context import FaultContext
 
 Lead = Literal["stays", "at risk", "lost", "none"]
 
@@ -65,7 +65,7 @@ class Outlook:
         seconds: how long it lasts; None where nothing ends it.
     """
 
-    def __init__(self, scene: Scene, verb: str, seconds: float | None = None) -> None:
+    def __init__(self, scene: FaultContext, verb: str, seconds: float | None = None) -> None:
         self._cluster, self._verb, self._seconds = scene.cluster, verb, seconds
         self._cuts = scene.cuts
         self._timers = timers_of(scene.lab.raft_multiplier)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from labctl.errors import ExitCode, LabctlError
 from labctl.faults import nftables, targets
-from labctl.faults.context import FaultRequest, Scene, fault_result, look, note
+from labctl.faults.context import FaultContext, FaultRequest, fault_result, look, note
 from labctl.faults.forecast import Outlook
 from labctl.faults.nftables import Change, Cut, Delay
 from labctl.faults.tools import TOOLS, Tools
@@ -104,7 +104,7 @@ def delay(  # noqa: PLR0913, PLR0917 - how much, of whom, and with what
 
 
 def _cut(  # noqa: PLR0913, PLR0917 - what a fault of the network is
-    scene: Scene,
+    scene: FaultContext,
     words: str,
     forecast: Forecast,
     changes: Mapping[str, Change],
@@ -136,11 +136,11 @@ def _cut(  # noqa: PLR0913, PLR0917 - what a fault of the network is
     return fault_result(scene, fault, words, list(changes), seconds, forecast=forecast)
 
 
-def _outlook(scene: Scene, verb: str, asked: FaultRequest) -> Outlook:
+def _outlook(scene: FaultContext, verb: str, asked: FaultRequest) -> Outlook:
     return Outlook(scene, verb, asked.seconds or LEASE_SECONDS)
 
 
-def _apart(scene: Scene, names: Sequence[str]) -> dict[str, Cut]:
+def _apart(scene: FaultContext, names: Sequence[str]) -> dict[str, Cut]:
     """For each of these servers, a cut between it and every other server of the lab."""
     if scene.lab.spec.servers == 1:
         raise LabctlError(f"The lab {scene.lab.name} has one server: there is no network to break.", ExitCode.USAGE)

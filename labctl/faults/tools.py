@@ -60,7 +60,7 @@ class Tools:
 
     def clock(self, place: DockerHost) -> HostClock:
         """The clock of a Docker host, asked once."""
-        return clock.by(self.difference(place))
+        return clock.clock_from(self.difference(place))
 
 
 TOOLS = Tools()

@@ -22,7 +22,7 @@ DECOY = "198.51.100.1"
 
 
 @dataclass(frozen=True)
-class Try:
+class Attempt:
     """One TCP connection.
 
     Attributes:
@@ -59,16 +59,16 @@ class Join:
     address: str
 
 
-def controls(source: Place) -> list[Try]:
+def controls(source: Place) -> list[Attempt]:
     """What must succeed: from a lab's own network to every port of its own servers."""
     return [
-        Try("control", source.host, source.lab, spot.server, spot.address, port)
+        Attempt("control", source.host, source.lab, spot.server, spot.address, port)
         for spot in source.own
         for port in spot.ports
     ]
 
 
-def crossings(source: Place, places: Sequence[Place], hosts: Mapping[str, Sequence[str]]) -> list[Try]:
+def crossings(source: Place, places: Sequence[Place], hosts: Mapping[str, Sequence[str]]) -> list[Attempt]:
     """What must not succeed from inside `source`; `hosts` are the addresses of each Docker host, its bridges' aside."""
     others = [other for other in places if other.name != source.name]
     attempts = [attempt for other in others for attempt in _to_servers(source, other)]
@@ -78,34 +78,36 @@ def crossings(source: Place, places: Sequence[Place], hosts: Mapping[str, Sequen
     return list(dict.fromkeys(attempt for attempt in attempts if not _is_own(source, attempt)))
 
 
-def _is_own(source: Place, attempt: Try) -> bool:
+def _is_own(source: Place, attempt: Attempt) -> bool:
     return attempt.host != source.host and attempt.address != ENGINE_NAME and source.has(attempt.address)
 
 
-def _to_servers(source: Place, other: Place) -> Iterator[Try]:
+def _to_servers(source: Place, other: Place) -> Iterator[Attempt]:
     mine = {spot.address for spot in source.spots} if other.host == source.host else set()
     for spot in other.spots:
         if spot.address not in mine:
-            yield from (Try("server", other.host, other.lab, spot.server, spot.address, port) for port in spot.ports)
+            yield from (
+                Attempt("server", other.host, other.lab, spot.server, spot.address, port) for port in spot.ports
+            )
 
 
-def _to_published(source: Place, other: Place, hosts: Mapping[str, Sequence[str]]) -> Iterator[Try]:
+def _to_published(source: Place, other: Place, hosts: Mapping[str, Sequence[str]]) -> Iterator[Attempt]:
     near = (*source.gateways, *hosts[source.host]) if other.host == source.host else tuple(hosts[other.host])
     for port in other.published:
         own = [port.address] if port.address and not ipaddress.ip_address(port.address).is_loopback else []
         yield from (
-            Try("published", other.host, other.lab, port.server, address, port.port)
+            Attempt("published", other.host, other.lab, port.server, address, port.port)
             for address in dict.fromkeys([*near, *own])
             if ipaddress.ip_address(address).version == 4  # noqa: PLR2004 - the version of IP
         )
 
 
-def _to_engines(source: Place, hosts: Mapping[str, Sequence[str]]) -> Iterator[Try]:
+def _to_engines(source: Place, hosts: Mapping[str, Sequence[str]]) -> Iterator[Attempt]:
     for host, addresses in hosts.items():
         near = (*source.gateways, *addresses, ENGINE_NAME) if host == source.host else tuple(addresses)
-        yield from (Try("engine", host, "", "", address, port) for address in near for port in ENGINE_PORTS)
+        yield from (Attempt("engine", host, "", "", address, port) for address in near for port in ENGINE_PORTS)
     address, port = METADATA
-    yield Try("engine", source.host, "", "", address, port)
+    yield Attempt("engine", source.host, "", "", address, port)
 
 
 def joins(source: Place, places: Sequence[Place], reached: set[tuple[str, str]]) -> list[Join]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
-    from labctl.isolation.attempts import Try
+    from labctl.isolation.attempts import Attempt
 
 _LISTENS = "0A"
 # proc(5): the number, the local and the remote address, the state. IPv4 is one word, IPv6 four, in the host's order.
@@ -48,7 +48,7 @@ def _address(words: str) -> str:
 
 
 def saw(
-    attempt: Try, source: int, before: Iterable[Connection], during: Iterable[Connection], own: Container[str]
+    attempt: Attempt, source: int, before: Iterable[Connection], during: Iterable[Connection], own: Container[str]
 ) -> bool | None:
     """Whether a server saw a connection of ours; None where its tables cannot tell.
 

@@ -31,7 +31,7 @@ class CheckResult:
 
 
 @dataclass(frozen=True)
-class Judged:
+class CheckRow:
     """A check of one lab: those of its containers for which it came out the same.
 
     `alike` is whether these are all of its containers.
@@ -301,7 +301,7 @@ CHECKS: tuple[tuple[str, str, Callable[[Container], CheckResult]], ...] = (
 )
 
 
-def judge(host: str, lab: str, containers: Iterable[Container]) -> list[Judged]:
+def judge(host: str, lab: str, containers: Iterable[Container]) -> list[CheckRow]:
     """Every check of a lab's containers; those that a check finds alike are one row."""
     every = sorted(containers, key=lambda container: container.name)
     rows = []
@@ -310,7 +310,7 @@ def judge(host: str, lab: str, containers: Iterable[Container]) -> list[Judged]:
         for container in every:
             alike.setdefault(check(container), []).append(container.name)
         rows += [
-            Judged(number, title, host, lab, tuple(names), len(alike) == 1, judged.result, judged.why)
+            CheckRow(number, title, host, lab, tuple(names), len(alike) == 1, judged.result, judged.why)
             for judged, names in alike.items()
         ]
     return rows

@@ -8,8 +8,8 @@ from labctl.isolation.hardening import BENCHMARK
 from labctl.isolation.outcomes import Outcome
 
 if TYPE_CHECKING:
-    from labctl.isolation.hardening import Judged
-    from labctl.isolation.outcomes import Joined, Tried
+    from labctl.isolation.hardening import CheckRow
+    from labctl.isolation.outcomes import AttemptResult, JoinResult
     from labctl.isolation.report import Proof, Report
 
 
@@ -53,7 +53,7 @@ def proof_row(proof: Proof) -> dict[str, Any]:
     }
 
 
-def try_row(proof: Proof, attempt: Tried) -> dict[str, Any]:
+def try_row(proof: Proof, attempt: AttemptResult) -> dict[str, Any]:
     """One connection."""
     return {
         "from": proof.place.lab,
@@ -69,7 +69,7 @@ def try_row(proof: Proof, attempt: Tried) -> dict[str, Any]:
     }
 
 
-def join_row(proof: Proof, join: Joined) -> dict[str, Any]:
+def join_row(proof: Proof, join: JoinResult) -> dict[str, Any]:
     """One `consul join`."""
     return {
         "from": proof.place.lab,
@@ -84,7 +84,7 @@ def join_row(proof: Proof, join: Joined) -> dict[str, Any]:
     }
 
 
-def hardening_row(check: Judged) -> dict[str, Any]:
+def hardening_row(check: CheckRow) -> dict[str, Any]:
     """One check of a lab's containers; those that differ have a row of their own."""
     return {
         "number": check.number,

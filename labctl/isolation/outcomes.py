@@ -12,7 +12,7 @@ from labctl.isolation.attempts import DECOY
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from labctl.isolation.attempts import Join, Try
+    from labctl.isolation.attempts import Attempt, Join
 
 
 class Outcome(StrEnum):
@@ -33,16 +33,16 @@ COMPARED = 60
 
 
 @dataclass(frozen=True)
-class Tried:
+class AttemptResult:
     """A connection that was tried."""
 
-    what: Try
+    what: Attempt
     outcome: Outcome
     said: str = ""
 
 
 @dataclass(frozen=True)
-class Joined:
+class JoinResult:
     """A `consul join` that was tried."""
 
     what: Join
@@ -73,11 +73,13 @@ def outcome_of(said: str) -> Outcome:
     return next((outcome for sign, outcome in _SAID if sign in lower), Outcome.UNKNOWN)
 
 
-def read(tries: Iterable[Try], said: str) -> list[Tried]:
+def read(tries: Iterable[Attempt], said: str) -> list[AttemptResult]:
     """The outcomes of tries, from the prober's lines (`ADDRESS:PORT words`); one without a line is `UNKNOWN`."""
     lines = answers(said)
     return [
-        Tried(attempt, outcome_of(lines.get(attempt.where, "")), lines.get(attempt.where, "the prober said nothing"))
+        AttemptResult(
+            attempt, outcome_of(lines.get(attempt.where, "")), lines.get(attempt.where, "the prober said nothing")
+        )
         for attempt in tries
     ]
 
@@ -88,7 +90,7 @@ def answers(said: str) -> dict[str, str]:
     return {where: words.strip() for where, _, words in parts if where}
 
 
-def to_ask(tried: Iterable[Tried]) -> list[str]:
+def to_ask(tried: Iterable[AttemptResult]) -> list[str]:
     """What to say something to: all that connected, and an address that nobody has, at each of their ports."""
     connected = [attempt.what for attempt in tried if attempt.outcome is Outcome.CONNECTED]
     return list(
@@ -110,15 +112,15 @@ class Evidence:
     decoys: str
     said: str
     again: str
-    seen: Mapping[Try, bool | None]
+    seen: Mapping[Attempt, bool | None]
 
 
-def identified(tried: Sequence[Tried], evidence: Evidence) -> list[Tried]:
+def identified(tried: Sequence[AttemptResult], evidence: Evidence) -> list[AttemptResult]:
     """The same tries; what connected is a crossing only where the one that was meant took it, as far as can be told."""
     open_to_all = {where for where, words in answers(evidence.decoys).items() if outcome_of(words) is Outcome.CONNECTED}
     said, again = answers(evidence.said), answers(evidence.again)
 
-    def whose(attempt: Tried) -> Tried:
+    def whose(attempt: AttemptResult) -> AttemptResult:
         where, decoy = attempt.what.where, f"{DECOY}:{attempt.what.port}"
         answer, of_decoy = said.get(where, ""), said.get(decoy, "")
         seen, once_more = evidence.seen.get(attempt.what), again.get(where, "")
@@ -147,7 +149,7 @@ _REFUSALS = ("failed to join", "error joining", "refused", "reset", "denied", "d
 _ONE_ERROR = re.compile(r"^Error joining address '([^']*)': ", re.MULTILINE)
 
 
-def joined(asked: Sequence[Join], code: int, said: str) -> list[Joined]:
+def joined(asked: Sequence[Join], code: int, said: str) -> list[JoinResult]:
     """What `consul join ADDRESS...` did, from its exit code and its words.
 
     It exits 0 when it reached one of them, so what counts is which address it complains of.
@@ -158,20 +160,20 @@ def joined(asked: Sequence[Join], code: int, said: str) -> list[Joined]:
     for join in asked:
         words = " ".join(errors.get(join.address, said if code != 0 else "").split())
         if _NO_AGENT.search(words) or (code != 0 and not words):
-            joins.append(Joined(join, Outcome.UNKNOWN, words or f"consul ended with {code}"))
+            joins.append(JoinResult(join, Outcome.UNKNOWN, words or f"consul ended with {code}"))
         elif not words:
-            joins.append(Joined(join, Outcome.CONNECTED, "joined"))
+            joins.append(JoinResult(join, Outcome.CONNECTED, "joined"))
         else:
-            joins.append(Joined(join, refusal_of(words), words))
+            joins.append(JoinResult(join, refusal_of(words), words))
     return joins
 
 
-def joined_by_api(asked: Join, said: str) -> Joined:
+def joined_by_api(asked: Join, said: str) -> JoinResult:
     """What the agent's HTTP API did: empty where it joined, `HTTP ...` where the agent refused."""
     if not said:
-        return Joined(asked, Outcome.CONNECTED, "joined")
+        return JoinResult(asked, Outcome.CONNECTED, "joined")
     words = " ".join(said.split())
-    return Joined(asked, refusal_of(words) if words.startswith("HTTP ") else Outcome.UNKNOWN, words)
+    return JoinResult(asked, refusal_of(words) if words.startswith("HTTP ") else Outcome.UNKNOWN, words)
 
 
 def refusal_of(words: str) -> Outcome:

@@ -207,10 +207,10 @@ def join(engine: Engine, server: Server, addresses: Sequence[str]) -> tuple[int,
 
 def join_by_api(server: Server, address: str) -> str:
     """Have a server's HTTP API join an address, which is all that `consul join` does; empty, or why it did not."""
-    if server.door is None:
+    if server.api is None:
         return f"{server.name} publishes no HTTP API"
     try:
-        server.door.request("PUT", f"/v1/agent/join/{address}", timeout=JOIN_SECONDS)
+        server.api.request("PUT", f"/v1/agent/join/{address}", timeout=JOIN_SECONDS)
     except (OSError, ValueError) as error:
         return str(error) or type(error).__name__
     return ""
@@ -236,11 +236,11 @@ def members(servers: Iterable[Server]) -> frozenset[tuple[str, str]] | None:
     """The names and addresses that the servers of a lab count as members; None where one of them did not tell."""
     members: set[tuple[str, str]] = set()
     for server in servers:
-        if server.door is None:
+        if server.api is None:
             return None
         try:
             members |= {
-                (str(member["Name"]), str(member["Addr"])) for member in server.door.request("GET", "/v1/agent/members")
+                (str(member["Name"]), str(member["Addr"])) for member in server.api.request("GET", "/v1/agent/members")
             }
         except (OSError, ValueError, TypeError, KeyError):
             return None

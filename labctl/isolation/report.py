@@ -13,8 +13,8 @@ from labctl.shared.words import counted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from labctl.isolation.hardening import Judged
-    from labctl.isolation.outcomes import Joined, Tried
+    from labctl.isolation.hardening import CheckRow
+    from labctl.isolation.outcomes import AttemptResult, JoinResult
     from labctl.isolation.targets import Place
 
 Members = frozenset[tuple[str, str]]
@@ -44,21 +44,21 @@ class Proof:
     """
 
     place: Place
-    controls: tuple[Tried, ...] = ()
-    tries: tuple[Tried, ...] = ()
-    joins: tuple[Joined, ...] = ()
+    controls: tuple[AttemptResult, ...] = ()
+    tries: tuple[AttemptResult, ...] = ()
+    joins: tuple[JoinResult, ...] = ()
     sockets: tuple[tuple[str, str], ...] = ()
     before: Members | None = None
     after: Members | None = None
     doubts: tuple[str, ...] = ()
 
     @property
-    def crossed(self) -> list[Tried]:
+    def crossed(self) -> list[AttemptResult]:
         """Connections that should not have been."""
         return [attempt for attempt in self.tries if attempt.outcome is Outcome.CONNECTED]
 
     @property
-    def merged(self) -> list[Joined]:
+    def merged(self) -> list[JoinResult]:
         """Joins that should not have been."""
         return [join for join in self.joins if join.outcome is Outcome.CONNECTED]
 
@@ -117,7 +117,7 @@ class Report:
     """All of it: a proof for each lab, each container's hardening, and how many seconds it took."""
 
     proofs: tuple[Proof, ...]
-    judged: tuple[Judged, ...]
+    judged: tuple[CheckRow, ...]
     seconds: float
 
     @property
@@ -126,7 +126,7 @@ class Report:
         return worst(proof.verdict for proof in self.proofs)
 
     @property
-    def failing(self) -> list[Judged]:
+    def failing(self) -> list[CheckRow]:
         """Checks of hardening that failed."""
         return [check for check in self.judged if check.result == "fails"]
 

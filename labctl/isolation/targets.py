@@ -16,7 +16,7 @@ ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 
 
 @dataclass(frozen=True)
-class Spot:
+class ServerAddress:
     """One address of a server that runs, and the ports that it listens on there."""
 
     server: str
@@ -25,7 +25,7 @@ class Spot:
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedPort:
     """A port of the Docker host that leads into a server; `address` is empty where it is bound to all addresses."""
 
     server: str
@@ -50,12 +50,12 @@ class Place:
 
     lab: str
     host: str
-    own: tuple[Spot, ...]
-    strange: tuple[Spot, ...]
+    own: tuple[ServerAddress, ...]
+    strange: tuple[ServerAddress, ...]
     down: tuple[str, ...]
     gateways: tuple[str, ...]
     subnets: tuple[str, ...]
-    published: tuple[Published, ...]
+    published: tuple[PublishedPort, ...]
 
     @property
     def name(self) -> tuple[str, str]:
@@ -63,7 +63,7 @@ class Place:
         return self.host, self.lab
 
     @property
-    def spots(self) -> tuple[Spot, ...]:
+    def spots(self) -> tuple[ServerAddress, ...]:
         """Every address of a server that runs."""
         return self.own + self.strange
 
@@ -75,10 +75,10 @@ class Place:
 def place_of(lab: str, host: str, documents: Iterable[dict[str, Any]]) -> Place:
     """The place of a lab whose containers `docker inspect` describes so."""
     network = lab_names.project_name(lab)
-    own: list[Spot] = []
-    strange: list[Spot] = []
+    own: list[ServerAddress] = []
+    strange: list[ServerAddress] = []
     down: list[str] = []
-    published: list[Published] = []
+    published: list[PublishedPort] = []
     gateways: dict[str, bool] = {}
     subnets: dict[str, bool] = {}
     # Docker lists the youngest first, and servers of a lab are made at once.
@@ -91,11 +91,11 @@ def place_of(lab: str, host: str, documents: Iterable[dict[str, Any]]) -> Place:
             continue
         bindings = list(_bindings(document))
         ports = tuple(sorted({RPC, GOSSIP, *(inside for inside, _, _ in bindings)} | _http(bindings)))
-        published += [Published(server, address, port) for _, address, port in bindings]
+        published += [PublishedPort(server, address, port) for _, address, port in bindings]
         for name, settings in ((document.get("NetworkSettings") or {}).get("Networks") or {}).items():
             if not settings or not (address := settings.get("IPAddress")):
                 continue
-            (own if name == network else strange).append(Spot(server, address, ports))
+            (own if name == network else strange).append(ServerAddress(server, address, ports))
             if gateway := settings.get("Gateway"):
                 gateways[gateway] = True
             if name == network:
@@ -110,7 +110,7 @@ def _http(bindings: list[tuple[int, str, int]]) -> set[int]:
 
 
 def _bindings(document: dict[str, Any]) -> Iterator[tuple[int, str, int]]:
-    """Published TCP ports: the container's, the address on the host (empty for all), and the host's."""
+    """PublishedPort TCP ports: the container's, the address on the host (empty for all), and the host's."""
     ports = (document.get("NetworkSettings") or {}).get("Ports") or {}
     for inside, bound in ports.items():
         number, _, protocol = inside.partition("/")

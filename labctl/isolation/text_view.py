@@ -14,8 +14,8 @@ from labctl.terminal.style import Cell, harmless, paint, sign, table, width
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from labctl.isolation.hardening import Judged
-    from labctl.isolation.outcomes import Joined, Tried
+    from labctl.isolation.hardening import CheckRow
+    from labctl.isolation.outcomes import AttemptResult, JoinResult
     from labctl.isolation.report import Report
 
 WIDEST = 120
@@ -88,7 +88,7 @@ def _each(report: Report) -> str:
     return table(["from", "to", "address", "outcome"], rows)
 
 
-def _target(report: Report, attempt: Tried) -> str:
+def _target(report: Report, attempt: AttemptResult) -> str:
     what = attempt.what
     if what.kind == "engine":
         return "the engine, or the cloud"
@@ -114,14 +114,14 @@ def _problems(report: Report) -> list[str]:
     return lines
 
 
-def _merged(report: Report, join: Joined) -> str:
+def _merged(report: Report, join: JoinResult) -> str:
     target = _named(report, join.what.lab, join.what.host)
     return f"`consul join {join.what.address}` in {join.what.server} joined {join.what.target} of {target}"
 
 
-def _checks(judged: Sequence[Judged], columns: int) -> str:
+def _checks(judged: Sequence[CheckRow], columns: int) -> str:
     """A row for each check and each way in which it came out, whatever the number of labs."""
-    merged: dict[tuple[str, str, str, str], list[Judged]] = {}
+    merged: dict[tuple[str, str, str, str], list[CheckRow]] = {}
     for check in judged:
         merged.setdefault((check.number, check.title, check.result, check.why), []).append(check)
     alike = {number: sum(key[0] == number for key in merged) == 1 for number, *_ in merged}
@@ -158,7 +158,7 @@ def _with_reasons_below(rows: Sequence[Sequence[str]], columns: int) -> str:
     return "\n".join(shown)
 
 
-def _why(why: str, checks: Sequence[Judged], *, alike: bool) -> str:
+def _why(why: str, checks: Sequence[CheckRow], *, alike: bool) -> str:
     """Why, with the containers that differ from the others."""
     if alike and all(check.alike for check in checks):
         return why

@@ -14,7 +14,7 @@ from labctl.engine.labs import Lab, list_labs
 from labctl.errors import ExitCode, LabctlError
 from labctl.isolation import attempts, connection_table, outcomes, probe
 from labctl.isolation.hardening import Container, judge
-from labctl.isolation.outcomes import Evidence, Joined, Outcome
+from labctl.isolation.outcomes import Evidence, JoinResult, Outcome
 from labctl.isolation.report import Proof, Report, Verdict
 from labctl.isolation.targets import place_of
 from labctl.lab.desired_state import refuse_foreign
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from labctl.engine.labs import Server
-    from labctl.isolation.attempts import Join, Try
+    from labctl.isolation.attempts import Attempt, Join
     from labctl.isolation.connection_table import Connection
-    from labctl.isolation.hardening import Judged
-    from labctl.isolation.outcomes import Tried
+    from labctl.isolation.hardening import CheckRow
+    from labctl.isolation.outcomes import AttemptResult
     from labctl.isolation.report import Members
     from labctl.isolation.targets import Place
     from labctl.progress import Steps
@@ -149,7 +149,7 @@ def _subjects(hosts: Sequence[Host]) -> list[_Subject]:
     return each(look, [(host, lab) for host in hosts for lab in host.labs], ASKED_AT_ONCE)
 
 
-def _judged(hosts: Sequence[Host], subjects: Sequence[_Subject]) -> list[Judged]:
+def _judged(hosts: Sequence[Host], subjects: Sequence[_Subject]) -> list[CheckRow]:
     about = {host.name: probe.information(host.looking) for host in hosts}
     return [
         row
@@ -201,7 +201,7 @@ def _proof(
 
 
 def _evidence(
-    prober: probe.Prober, tried: Sequence[Tried], asked: Sequence[str], subjects: Sequence[_Subject]
+    prober: probe.Prober, tried: Sequence[AttemptResult], asked: Sequence[str], subjects: Sequence[_Subject]
 ) -> Evidence:
     """Look who took the connections that were made, while they are made once more. Raises DockerError."""
     connected = [attempt.what for attempt in tried if attempt.outcome is Outcome.CONNECTED]
@@ -211,7 +211,7 @@ def _evidence(
     decoys = prober.connect([target for target in asked if target.startswith(f"{attempts.DECOY}:")])
     said = prober.ask(asked)
     again = prober.connect([attempt.where for attempt in connected if attempt not in meant])
-    seen: dict[Try, bool | None] = {}
+    seen: dict[Attempt, bool | None] = {}
     for begin in range(0, len(meant), probe.HELD_AT_ONCE):
         part = dict(list(meant.items())[begin : begin + probe.HELD_AT_ONCE])
         lines, saw = _watched(prober, part)
@@ -219,7 +219,7 @@ def _evidence(
     return Evidence(decoys, said, again, seen)
 
 
-def _server_of(attempt: Try, subjects: Mapping[tuple[str, str], _Subject]) -> tuple[_Subject, Server] | None:
+def _server_of(attempt: Attempt, subjects: Mapping[tuple[str, str], _Subject]) -> tuple[_Subject, Server] | None:
     """The server that a connection is meant for; None where it is meant for no lab."""
     subject = subjects.get((attempt.host, attempt.lab))
     if subject is None:
@@ -227,7 +227,9 @@ def _server_of(attempt: Try, subjects: Mapping[tuple[str, str], _Subject]) -> tu
     return next(((subject, server) for server in subject.lab.running if server.name == attempt.server), None)
 
 
-def _watched(prober: probe.Prober, meant: Mapping[Try, tuple[_Subject, Server]]) -> tuple[str, dict[Try, bool | None]]:
+def _watched(
+    prober: probe.Prober, meant: Mapping[Attempt, tuple[_Subject, Server]]
+) -> tuple[str, dict[Attempt, bool | None]]:
     """Hold these connections, and ask the servers whether they see them. Raises DockerError."""
     sources = dict(zip(meant, random.sample(SOURCE_PORTS, len(meant)), strict=True))
     servers = {server.id: (subject, server) for subject, server in meant.values()}
@@ -242,7 +244,7 @@ def _watched(prober: probe.Prober, meant: Mapping[Try, tuple[_Subject, Server]])
                 known = during.get(key, frozenset())
                 during[key] = None if table is None or known is None else known | table
             time.sleep(0 if over else _LOOK_SECONDS)
-    seen: dict[Try, bool | None] = {}
+    seen: dict[Attempt, bool | None] = {}
     for attempt, (subject, server) in meant.items():
         then, now = before[server.id], during.get(server.id)
         own = {spot.address for spot in subject.place.own}
@@ -273,7 +275,7 @@ def _joined(subjects: Sequence[_Subject], proofs: Sequence[Proof]) -> list[Proof
         reached = {(attempt.what.host, attempt.what.lab) for attempt in proof.crossed if attempt.what.kind == "server"}
         # Nothing says that joining would stop short of merging them, so it is not tried where a way is known.
         left_out = [
-            Joined(join, Outcome.NOT_TRIED, "its servers were reached, so a join might merge two clusters")
+            JoinResult(join, Outcome.NOT_TRIED, "its servers were reached, so a join might merge two clusters")
             for join in attempts.joins(subject.place, places, set())
             if (join.host, join.lab) in reached
         ]
@@ -287,11 +289,11 @@ def _joined(subjects: Sequence[_Subject], proofs: Sequence[Proof]) -> list[Proof
     return each(work, list(zip(subjects, proofs, strict=True)), JOINING_AT_ONCE)
 
 
-def _join(subject: _Subject, server: str, asked: Sequence[Join]) -> list[Joined]:
+def _join(subject: _Subject, server: str, asked: Sequence[Join]) -> list[JoinResult]:
     try:
         code, said = probe.join(subject.host.engine, subject.lab.server(server), [join.address for join in asked])
     except DockerError as error:
-        return [Joined(join, Outcome.UNKNOWN, error.sentence) for join in asked]
+        return [JoinResult(join, Outcome.UNKNOWN, error.sentence) for join in asked]
     joins = outcomes.joined(asked, code, said)
     if all(join.outcome is Outcome.UNKNOWN for join in joins):
         # The agent speaks TLS or wants a token, which the command was not given; labctl has them.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from labctl.progress import Steps
     from labctl.shared.docker_api import Allowance
 
-__all__ = ["LOCK_SECONDS", "MOST_SECONDS", "Held", "held"]
+__all__ = ["LOCK_SECONDS", "MOST_SECONDS", "LabLock", "locked_lab"]
 KEEP_SECONDS = 1.0
 """How often a command that waits for a run checks whether the lab is still locked."""
 
@@ -27,7 +27,7 @@ QUICK_SECONDS = 1.0
 """How long the engine may take to confirm the lock: a deadline runs, and the work itself watches the engine."""
 
 
-class Held:
+class LabLock:
     """A lab that is held; `mark` lets modules work under it."""
 
     def __init__(self, place: DockerHost, hold: lab_hold.Hold, mark: str, keep_seconds: float = KEEP_SECONDS) -> None:
@@ -59,7 +59,7 @@ class Held:
 
 
 @contextlib.contextmanager
-def held(  # noqa: PLR0913 - where, what, for whom, and for how long
+def locked_lab(  # noqa: PLR0913 - where, what, for whom, and for how long
     place: DockerHost,
     lab: str,
     owner: str,
@@ -71,7 +71,7 @@ def held(  # noqa: PLR0913 - where, what, for whom, and for how long
     must_write: bool = True,
     keep_seconds: float = KEEP_SECONDS,
     allowance: Allowance | None = None,
-) -> Iterator[Held]:
+) -> Iterator[LabLock]:
     """Lock a lab for a command, against everybody who uses its Docker host. After a second, it names the holder.
 
     Args:
@@ -92,7 +92,7 @@ def held(  # noqa: PLR0913 - where, what, for whom, and for how long
     with contextlib.ExitStack() as stack:
         with _told(place):
             hold = stack.enter_context(
-                lab_hold.held(
+                lab_hold.locked_lab(
                     place.engine(TIMEOUT_SECONDS).sharing(allowance),
                     lab,
                     who,
@@ -101,7 +101,7 @@ def held(  # noqa: PLR0913 - where, what, for whom, and for how long
                     must_write=must_write,
                 )
             )
-        yield Held(place, hold, who.mark, keep_seconds)
+        yield LabLock(place, hold, who.mark, keep_seconds)
 
 
 @contextlib.contextmanager

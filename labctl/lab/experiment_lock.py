@@ -23,7 +23,7 @@ _KEEP_SECONDS = 2.0
 
 
 @contextlib.contextmanager
-def alone_with(lab: Lab, owner: str, command: str, seconds: float) -> Iterator[Callable[[], None]]:
+def exclusive_lab_lock(lab: Lab, owner: str, command: str, seconds: float) -> Iterator[Callable[[], None]]:
     """Lock a lab for this command, against all who share its Docker host; a killed process releases it.
 
     Yields a check that the lock is still held, for use before each fault. It raises LabctlError (refused) where
@@ -69,8 +69,8 @@ def _keep(lock: EngineLock, lab: str) -> None:
     except LostError as error:
         raise LabctlError(
             f"Cannot go on breaking the lab {lab}: its lock was removed, as `docker volume prune` does, and "
-            f"{lock_holder.told(error.rival.note, error.rival.age)} breaks it now. Wait until that has ended, then run "
-            "the same command again.",
+            f"{lock_holder.holder_words(error.rival.note, error.rival.age)} breaks it now. Wait until that has ended, "
+            "then run the same command again.",
             ExitCode.REFUSED,
         ) from None
     except DockerError:

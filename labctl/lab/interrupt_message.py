@@ -10,7 +10,7 @@ from labctl.errors import LabctlError
 SECONDS = 2.0
 
 
-def state_in_a_sentence(name: str | None) -> str:
+def lab_state_sentence(name: str | None) -> str:
     """Say what is left of a lab after Ctrl-C. Never raises LabctlError: on an error it says only what to do."""
     if name is None:
         return "Interrupted: `labctl ls` shows the labs, and the next `labctl up` or `labctl down` repairs them."

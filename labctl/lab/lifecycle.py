@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from labctl.engine import client as engine
 from labctl.engine.labs import choose_lab, find_lab, leftovers, list_labs, owners_of
 from labctl.errors import ExitCode, LabctlError
-from labctl.lab.command_lock import LOCK_SECONDS, MOST_SECONDS, held
+from labctl.lab.command_lock import LOCK_SECONDS, MOST_SECONDS, locked_lab
 from labctl.lab.desired_state import refuse_foreign
 from labctl.results import ChangePreview, ChangeResult, DownResult
 from labctl.runner import deadlines, inventory
@@ -122,7 +122,7 @@ def down(name: str | None, who: Caller, steps: Steps, play: Play = play_for) -> 
             f"{', '.join(parts) or 'what is left of it'}, its network and its data."
         )
         return DownResult(name, min(others or owners), changed=True)
-    with held(
+    with locked_lab(
         client.place, name, who.owner, f"labctl down {name}", steps, must_write=False, allowance=client.allowance
     ) as lock:
         client.give(engine.TIMEOUT_SECONDS)
@@ -262,7 +262,7 @@ def change(  # noqa: PLR0913, PLR0917 - what is done, to whom, for whom
         )
         return ChangePreview(lab.name, bool(would), tuple(f"would {verb} {name}" for name in would))
     # It may stop servers to make room, and so must not need any.
-    with held(
+    with locked_lab(
         client.place, lab.name, who.owner, f"labctl {verb} {lab.name}", steps,
         seconds=max(MOST_SECONDS, seconds + MORE_SECONDS), must_write=False,
         patience=min(LOCK_SECONDS, begun + seconds - time.monotonic()), allowance=client.allowance,

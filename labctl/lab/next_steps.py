@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _ROOM = 44
 
 
-def what_now(result: UpResult) -> str:
+def next_steps(result: UpResult) -> str:
     """Print what a learner can do next with a lab that is up, or that waits to be joined."""
     lab = result.lab
     if result.leader is None:

@@ -13,7 +13,7 @@ from labctl.engine import status
 from labctl.engine.images import Image, find_image, origin_of_binary
 from labctl.engine.labs import Lab, choose_lab, find_lab
 from labctl.errors import ExitCode, LabctlError
-from labctl.lab.command_lock import LOCK_SECONDS, MOST_SECONDS, held
+from labctl.lab.command_lock import LOCK_SECONDS, MOST_SECONDS, locked_lab
 from labctl.lab.desired_state import (
     UpOptions,
     completed,
@@ -27,14 +27,14 @@ from labctl.lab.desired_state import (
 from labctl.lab.image import reported_image
 from labctl.results import ServerRole, UpPreview, UpResult
 from labctl.runner.deadlines import IMAGE, Deadline
-from labctl.runner.run import tell_item, to_the_end
+from labctl.runner.run import finishing, tell_item
 from labctl.shared.templates import Template
 from labctl.shared.words import listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from labctl.lab.command_lock import Held
+    from labctl.lab.command_lock import LabLock
     from labctl.lab.watch import ServerWatch
     from labctl.progress import Steps
     from labctl.runner.inventory import Inventory
@@ -106,11 +106,11 @@ class Up:
         self.steps = steps
         self.begun = time.monotonic()
         self.since = time.time()
-        self.told = PlaybookReport()
+        self.report = PlaybookReport()
         self.client: engine.Client = client or engine.connect_within(options.timeout)
         self._lesson: ServerWatch | None = None
         self._identities: list[tuple[str, str]] = []
-        self._held: Held | None = None
+        self._held: LabLock | None = None
         self._plan: Plan | None = None
         self._seed_file: str | None = None
         # When --timeout begins: the time to make an image is not counted.
@@ -177,7 +177,7 @@ class Up:
         lab, timeout = self.options.lab, self.options.timeout
         command, seconds = f"labctl {verb} {lab}", max(MOST_SECONDS, timeout + besides + MORE_SECONDS)
         patience = min(LOCK_SECONDS, self._left)
-        with held(
+        with locked_lab(
             self.client.place, lab, self.options.owner, command, self.steps,
             seconds=seconds, patience=patience, allowance=self.client.allowance,
         ) as self._held:  # fmt: skip
@@ -332,7 +332,7 @@ class Up:
     def _watch(self, run: PlaybookRun) -> None:
         """Follow a run to its end. Raises LabctlError where a task failed, or somebody else took the lab."""
         step, begun = "", time.monotonic()
-        with to_the_end(run, self.steps):
+        with finishing(run, self.steps):
             for item in run.progress():
                 if self._lesson:
                     self._lesson.show()
@@ -356,18 +356,18 @@ class Up:
     def _tell(self, item: TaskEvent, seconds: float) -> None:
         """Record and show the result of a task."""
         result = item.result or {}
-        self.told.changed = self.told.changed or item.changed
+        self.report.changed = self.report.changed or item.changed
         if image := reported_image(item):
-            self.told.image = image
-            self.told.seconds["image"] = seconds
+            self.report.image = image
+            self.report.seconds["image"] = seconds
             self.steps.done(f"Image {image['name']} from the source {image['source']}")
             self._announce(self._changes_with(image["version"]))
         # A task that failed over SSH has facts too, such as the Python that it found there.
         members = (result.get("ansible_facts") or {}).get("consul_lab_members")
         if item.module == START and members is not None:
-            self.told.members = members
-            self.told.seconds["start"] = seconds
-            names = ", ".join(member["name"] for member in self.told.members)
+            self.report.members = members
+            self.report.seconds["start"] = seconds
+            names = ", ".join(member["name"] for member in self.report.members)
             self.steps.done(f"Servers {names} run in {result.get('subnet')}")
             for note in result.get("notes") or ():
                 self.steps.note(note)
@@ -375,17 +375,17 @@ class Up:
         if item.module == WAIT and "waiting" in result:
             if self._lesson:
                 self._lesson.show(0.1)
-            self.steps.done(_waiting(result["waiting"], self.told.members))
+            self.steps.done(_waiting(result["waiting"], self.report.members))
         if item.module == JOIN and "cluster" in result:
-            self.told.cluster = result["cluster"]
-            self.told.command = result.get("command", "")
-            self.told.seconds |= self.told.cluster.get("seconds", {})
+            self.report.cluster = result["cluster"]
+            self.report.command = result.get("command", "")
+            self.report.seconds |= self.report.cluster.get("seconds", {})
             if self._lesson:
                 self._lesson.show(0.1)
-            joined = f" after `{self.told.command}`" if self.told.command else ""
+            joined = f" after `{self.report.command}`" if self.report.command else ""
             self.steps.done(
-                f"{self.told.cluster['leader']} leads in term {self.told.cluster['term']}, "
-                f"{self.told.cluster['voters']} {'voter' if self.told.cluster['voters'] == 1 else 'voters'}{joined}"
+                f"{self.report.cluster['leader']} leads in term {self.report.cluster['term']}, "
+                f"{self.report.cluster['voters']} {'voter' if self.report.cluster['voters'] == 1 else 'voters'}{joined}"
             )
 
     def _listen(self) -> None:
@@ -400,15 +400,15 @@ class Up:
             self._lesson = ServerWatch(self.client, lab, self.steps, self.since, self._identities)
 
     def _seconds(self) -> dict[str, float]:
-        known = {name: round(self.told.seconds.get(name, 0.0), 3) for name in ("image", "start", "join", "election")}
+        known = {name: round(self.report.seconds.get(name, 0.0), 3) for name in ("image", "start", "join", "election")}
         return {**known, "total": round(time.monotonic() - self.begun, 3)}
 
     def _result(self) -> UpResult:
-        cluster = self.told.cluster
-        servers = cluster.get("servers") or self.told.members
+        cluster = self.report.cluster
+        servers = cluster.get("servers") or self.report.members
         return UpResult(
             lab=self.options.lab,
-            changed=self.told.changed,
+            changed=self.report.changed,
             servers=tuple(ServerRole(server["name"], server["address"], server.get("role")) for server in servers),
             leader=cluster.get("leader"),
             term=cluster.get("term"),

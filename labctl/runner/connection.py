@@ -15,7 +15,7 @@ SSH_ARGUMENTS = (
 )
 
 
-def on_the_docker_host(settings: dict[str, Any]) -> dict[str, Any]:
+def connection_variables(settings: dict[str, Any]) -> dict[str, Any]:
     """A lab's settings, and the connection to its Docker host where that is reached over SSH. Raises LabctlError."""
     where = engine.address() or ""
     if not where.startswith(engine.SSH):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl.errors import ExitCode, LabctlError
-from labctl.runner.connection import on_the_docker_host
+from labctl.runner.connection import connection_variables
 from labctl.runner.content import own_settings
 from labctl.shared import process_limits
 from labctl.shared.templates import Template
@@ -96,7 +96,7 @@ def of_this_machine(lab: str, settings: dict[str, Any]) -> Inventory:
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
         "consul_lab_name": lab,
-        **on_the_docker_host(settings),
+        **connection_variables(settings),
     }
     return Inventory(lab, (), {GROUP: {"hosts": {lab: variables}}}, lab)
 
@@ -105,7 +105,7 @@ def from_file(path: Path, lab: str, settings: dict[str, Any]) -> Inventory:
     """A lab as a user's inventory has it, with `settings` on top; `lab_in` has checked it."""
     # A group's variable, so that a host that names its own Python keeps it.
     local = Template("{{ ansible_playbook_python if ansible_connection | default('ssh') == 'local' else 'auto' }}")
-    hosts = {lab: {"consul_lab_name": lab, **on_the_docker_host(settings)}}
+    hosts = {lab: {"consul_lab_name": lab, **connection_variables(settings)}}
     own = {GROUP: {"hosts": hosts, "vars": {"ansible_python_interpreter": local}}}
     return Inventory(lab, (path.resolve(),), own, lab)
 
@@ -131,7 +131,7 @@ def lab_in(path: Path, lab: str) -> dict[str, Any]:
 
 
 def labs_in(
-    path: Path, seconds: float = LIST_SECONDS, run: Callable[..., process_limits.Ended] = process_limits.run
+    path: Path, seconds: float = LIST_SECONDS, run: Callable[..., process_limits.CommandEnd] = process_limits.run
 ) -> dict[str, dict[str, Any]]:
     """The hosts of an inventory's group `labs`, with their variables. Raises LabctlError where there is none.
 

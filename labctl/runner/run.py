@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def to_the_end(run: PlaybookRun, steps: Steps) -> Iterator[None]:
+def finishing(run: PlaybookRun, steps: Steps) -> Iterator[None]:
     """Finish the run after the block; whatever breaks the block off ends every process of it, as Ctrl-C does.
 
     Raises LabctlError where a task failed, or did not end in time.
@@ -32,7 +32,7 @@ def to_the_end(run: PlaybookRun, steps: Steps) -> Iterator[None]:
 
 def play(run: PlaybookRun, steps: Steps, *, verbose: bool = False) -> list[TaskEvent]:
     """Run to the end, and return what the tasks reported. Raises LabctlError."""
-    with to_the_end(run, steps):
+    with finishing(run, steps):
         return _results(run, steps, verbose=verbose)
 
 

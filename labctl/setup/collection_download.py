@@ -107,7 +107,7 @@ def _bring(missing: list[Pin], bundle: str, folder: Path, tell: Callable[[str], 
 def _alone(folder: Path, patience: lock_holder.Patience) -> Iterator[None]:
     """Only one process at a time changes the folder. Raises OSError, and LockHeldError."""
     folder.mkdir(parents=True, exist_ok=True)
-    with file_lock.held(folder / ".lock", lock_holder.holder(fix_command(), LOCK_SECONDS).note, patience.pause):
+    with file_lock.locked(folder / ".lock", lock_holder.holder(fix_command(), LOCK_SECONDS).note, patience.pause):
         yield
 
 

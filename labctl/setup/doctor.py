@@ -19,7 +19,7 @@ from labctl.engine.usage import used_by
 from labctl.errors import LabctlError
 from labctl.runner import galaxy_collections
 from labctl.runner.deadlines import ENGINE
-from labctl.runner.run import to_the_end
+from labctl.runner.run import finishing
 from labctl.setup import collection_download
 from labctl.shared import plain_files, process_limits, quotas
 from labctl.shared.constants import OLDEST_API
@@ -216,7 +216,7 @@ def mend(findings: list[Finding], steps: Steps) -> None:
     if broken & {"docker command", "engine", "compose"}:
         steps.begin("Docker Engine and Compose: installing and starting what is missing")
         run = PlaybookRun("engine.yml", inventory.of_this_machine("engine", {}), seconds=ENGINE)
-        with to_the_end(run, steps):
+        with finishing(run, steps):
             for item in run.progress():
                 message = (item.result or {}).get("msg") if item else None
                 # The role announces its changes before it makes them; the user should see that.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from labctl.engine.client import Client
     from labctl.engine.labs import Lab
-    from labctl.engine.logs import Kept
+    from labctl.engine.logs import LineFile
 
 STORY = "story.json"
 
@@ -53,7 +53,7 @@ def save(
         )
     acts = container_acts.so_far(client, lab)
     # What happened to the containers is in the bundle's logs, as if the servers had written it.
-    lines = logs.Kept(container_acts.beside(logs.read(client, lab.servers), acts, lab.servers))
+    lines = logs.LineFile(container_acts.beside(logs.read(client, lab.servers), acts, lab.servers))
     with tempfile.TemporaryFile() as bundle:
         with logs.no_room():
             _write(bundle, client, lab, lines)
@@ -65,7 +65,7 @@ def save(
     return BundleResult(lab.name, str(path), size, lines.count)
 
 
-def _write(file: IO[bytes], client: Client, lab: Lab, lines: Kept) -> None:
+def _write(file: IO[bytes], client: Client, lab: Lab, lines: LineFile) -> None:
     with tarfile.open(fileobj=file, mode="w:gz") as bundle:
         about = (json.dumps(manifest(client, lab), indent=2) + "\n").encode()
         _add(bundle, MANIFEST, io.BytesIO(about), len(about))
@@ -84,7 +84,7 @@ def _add(bundle: tarfile.TarFile, name: str, content: IO[bytes], size: int) -> N
     bundle.addfile(entry, content)
 
 
-def _write_story(file: IO[bytes], lab: Lab, lines: Kept) -> None:
+def _write_story(file: IO[bytes], lab: Lab, lines: LineFile) -> None:
     out = io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="")
     source = replace(flow.of_lines(lab, lines), reached=lambda: lines.last.when if lines.last else None)
     json_view.write_document(source.records(), out, source.timers)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from labctl.engine import container_events, logs
-from labctl.engine.container_events import Told
+from labctl.engine.container_events import DockerEvent
 from labctl.engine.logs import LogLine
 from labctl.raft.log_notes import DOCKER
 
@@ -109,11 +109,11 @@ class Acts:
     def __init__(self, *, ended: bool = False) -> None:
         self.ended = ended
         self._runs = not ended
-        self._asked: Told | None = None
+        self._asked: DockerEvent | None = None
         self._changed_since = False
         self._out_of_memory = False
 
-    def take(self, told: Told) -> Act | None:
+    def take(self, told: DockerEvent) -> Act | None:
         """Take in the next event. Returns what it says was done."""
         if told.action == "start":
             # Nothing ended before: it was started for the first time.
@@ -128,7 +128,7 @@ class Acts:
             return None
         return self._signalled(told) if told.action == "kill" else self._died(told)
 
-    def _signalled(self, told: Told) -> Act | None:
+    def _signalled(self, told: DockerEvent) -> Act | None:
         if told.number == _KILL:
             self._end()
             return Act(told.server, told.time, f"container killed: signal={_KILL}")
@@ -141,11 +141,11 @@ class Acts:
             self._asked, self._changed_since = told, False
         return None
 
-    def _changed(self, told: Told, message: str) -> Act:
+    def _changed(self, told: DockerEvent, message: str) -> Act:
         self._changed_since = True
         return Act(told.server, told.time, message)
 
-    def _died(self, told: Told) -> Act:
+    def _died(self, told: DockerEvent) -> Act:
         asked, starved, changed_since = self._asked, self._out_of_memory, self._changed_since
         self._end()
         code = "" if told.number is None else f" exit_code={told.number}"
@@ -168,9 +168,9 @@ def _ended(server: str, time: datetime, code: int | None) -> Act:
     return Act(server, time, "container ended" + ("" if code is None else f": exit_code={code}"))
 
 
-def acts_of(told: Iterable[Told], lives: Iterable[Life]) -> list[Act]:
+def acts_of(told: Iterable[DockerEvent], lives: Iterable[Life]) -> list[Act]:
     """The acts on servers, from Docker's events and, where these are lost, from the containers."""
-    by_server: dict[str, list[Told]] = {}
+    by_server: dict[str, list[DockerEvent]] = {}
     for told_ in told:
         by_server.setdefault(told_.server, []).append(told_)
     known = {life.server: life for life in lives}
@@ -180,7 +180,7 @@ def acts_of(told: Iterable[Told], lives: Iterable[Life]) -> list[Act]:
     )
 
 
-def _acts_of(told: list[Told], life: Life | None) -> Iterator[Act]:
+def _acts_of(told: list[DockerEvent], life: Life | None) -> Iterator[Act]:
     told = sorted(told, key=lambda told_: told_.time)
     if life is not None:
         told = sorted([*told, *_untold(told, life)], key=lambda told_: told_.time)
@@ -192,19 +192,19 @@ def _acts_of(told: list[Told], life: Life | None) -> Iterator[Act]:
             yield act
 
 
-def _untold(told: list[Told], life: Life) -> Iterator[Told]:
+def _untold(told: list[DockerEvent], life: Life) -> Iterator[DockerEvent]:
     """The acts that a container shows and no event does."""
     if life.finished is None:
         return
     if not any(told_.action == "die" and abs(told_.time - life.finished) <= SAME for told_ in told):
         if life.out_of_memory:
-            yield Told(life.server, life.finished - timedelta(microseconds=1), "oom")
-        yield Told(life.server, life.finished, "die", life.code)
+            yield DockerEvent(life.server, life.finished - timedelta(microseconds=1), "oom")
+        yield DockerEvent(life.server, life.finished, "die", life.code)
     started = life.started
     if started is None or started <= life.finished:
         return
     if not any(told_.action == "start" and abs(told_.time - started) <= SAME for told_ in told):
-        yield Told(life.server, started, "start")
+        yield DockerEvent(life.server, started, "start")
 
 
 def _was_before(life: Life, start: datetime) -> bool:

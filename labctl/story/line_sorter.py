@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _HEAD = struct.Struct("<qqiI")
 
 
-class Kept(NamedTuple):
+class WaitingLine(NamedTuple):
     """A line that waits for its turn.
 
     Attributes:
@@ -70,12 +70,12 @@ class LineSorter:
         self, name: str, limits: Limits = LIMITS, make_file: Callable[[], IO[bytes]] = tempfile.TemporaryFile
     ) -> None:
         self._name, self._limits, self._make_file = name, limits, make_file
-        self._lines: dict[str, list[Kept]] = {}
+        self._lines: dict[str, list[WaitingLine]] = {}
         self._count = self._bytes = self._spilled = 0
         self._file: IO[bytes] | None = None
         self._runs: dict[str, list[tuple[int, int]]] = {}
 
-    def add(self, stream: str, line: Kept) -> None:
+    def add(self, stream: str, line: WaitingLine) -> None:
         """Take in a line. Raises LabctlError where there is no room for it."""
         self._lines.setdefault(stream, []).append(line)
         self._count += 1
@@ -92,14 +92,14 @@ class LineSorter:
         """The streams, by name."""
         return sorted(self._lines.keys() | self._runs.keys())
 
-    def read(self, stream: str, *, newest_first: bool = False) -> Iterator[Kept]:
+    def read(self, stream: str, *, newest_first: bool = False) -> Iterator[WaitingLine]:
         """The lines of a stream in order of time. Of those of one time the first comes first, or the last."""
         here = sorted(self._lines.get(stream, ()), key=_place)
         runs = [self._run(*span) for span in self._runs.get(stream, ())]
         lines = heapq.merge(*runs, here, key=_place) if runs else iter(here)
         return _turned(lines, self._limits.lines) if newest_first else lines
 
-    def as_added(self, stream: str) -> Iterator[Kept]:
+    def as_added(self, stream: str) -> Iterator[WaitingLine]:
         """The lines of a stream in the order in which they came, as long as all are in memory."""
         return iter(self._lines.get(stream, ()))
 
@@ -136,7 +136,7 @@ class LineSorter:
         self._lines.clear()
         self._count = self._bytes = 0
 
-    def _run(self, begin: int, end: int) -> Iterator[Kept]:
+    def _run(self, begin: int, end: int) -> Iterator[WaitingLine]:
         """Read lines of the file again, a piece at a time."""
         if self._file is None:
             return
@@ -152,19 +152,19 @@ class LineSorter:
                     break
                 line = rest[done + _HEAD.size : done + _HEAD.size + length]
                 done += _HEAD.size + length
-                yield Kept(time, number, offset, line)
+                yield WaitingLine(time, number, offset, line)
             rest = rest[done:]
             if not piece:
                 return
 
 
-def _place(line: Kept) -> tuple[int, int]:
+def _place(line: WaitingLine) -> tuple[int, int]:
     return line.time, line.number
 
 
-def _turned(lines: Iterator[Kept], most: int) -> Iterator[Kept]:
+def _turned(lines: Iterator[WaitingLine], most: int) -> Iterator[WaitingLine]:
     """Of the lines of one time, the last first."""
-    alike: list[Kept] = []
+    alike: list[WaitingLine] = []
     for kept in lines:
         if alike and (kept.time != alike[0].time or len(alike) >= most):
             yield from reversed(alike)

@@ -10,7 +10,7 @@ from labctl.raft.records import Election
 from labctl.raft.summary_sentences import of_election
 from labctl.story.repeats import Repeats, once
 from labctl.story.text_view import StoryText
-from labctl.terminal.live_lines import Below
+from labctl.terminal.live_lines import LinesBelow
 from labctl.terminal.style import cut, harmless, paint, sign, wrapped
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from labctl.raft.collection import Record
     from labctl.raft.event import Event
-    from labctl.story.repeats import Told
+    from labctl.story.repeats import FoldedEvent
 
 
 class LiveStoryText(StoryText):
@@ -26,7 +26,7 @@ class LiveStoryText(StoryText):
 
     def __init__(self, out: IO[str], servers: list[str] | None = None, **given: Any) -> None:
         super().__init__(out, servers, **given)
-        self._below = Below(out)  # type: ignore[arg-type]
+        self._below = LinesBelow(out)  # type: ignore[arg-type]
         self._repeats = Repeats(reports=not self._below.rewrites)
         self._there = out
 
@@ -62,7 +62,7 @@ class LiveStoryText(StoryText):
             self._day, self._colour, self._wraps = day, colour, wraps
         self._below.write(staying, [paint(cut(line, columns), "dim", colour=self._colour) for line in below])
 
-    def _lines_of(self, all_told: Iterable[Told]) -> list[str]:
+    def _lines_of(self, all_told: Iterable[FoldedEvent]) -> list[str]:
         self._out = caught = io.StringIO()
         try:
             for told in all_told:

@@ -77,7 +77,7 @@ MOST_FILES = 500
 MOST_FOLDERS = 10_000
 
 
-class Reached:
+class LogEnd:
     """The end of the recordings: the time of the last line of all, also of one outside the story."""
 
     def __init__(self) -> None:
@@ -507,7 +507,7 @@ def events(  # noqa: PLR0913 - all that a story is told from
     everything: bool = False,
     zone: tzinfo | None = None,
     names: Names | None = None,
-    reached: Reached | None = None,
+    reached: LogEnd | None = None,
     note: Callable[[str], None] = lambda _: None,
     live: bool = False,
     coverages: Coverages | None = None,

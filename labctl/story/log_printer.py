@@ -19,9 +19,9 @@ from labctl.raft.summary_sentences import of_election
 from labctl.raft.timers import timers_of
 from labctl.shared.words import stamp
 from labctl.story.log_clock import LogClock
-from labctl.story.repeats import Repeats, Told, once
+from labctl.story.repeats import FoldedEvent, Repeats, once
 from labctl.story.source import act_of, names_of
-from labctl.terminal.live_lines import Below
+from labctl.terminal.live_lines import LinesBelow
 from labctl.terminal.style import (
     coloured,
     cut,
@@ -115,7 +115,7 @@ class RaftLines(LogLines):
         self._number = 0
         self._lines = lines
         self.clock = LogClock()
-        self._below = Below(sys.stdout)
+        self._below = LinesBelow(sys.stdout)
         self._repeats = Repeats(reports=not self._below.rewrites)
         for server in servers:
             self.story.names.add(server.name, server.address)
@@ -166,7 +166,7 @@ class RaftLines(LogLines):
         else:
             click.echo(self._text(line), color=self._colour)
 
-    def _folded(self, event: Event, *, told: bool) -> Iterable[Told]:
+    def _folded(self, event: Event, *, told: bool) -> Iterable[FoldedEvent]:
         """What to print for an event; even an event that is not printed may end a repetition."""
         if self._lines:
             return [once(event)] if told else []
@@ -175,7 +175,7 @@ class RaftLines(LogLines):
     def _show(self, told: list[str]) -> None:
         self._below.write(told, [self._cut(told_) for told_ in self._repeats.going_on()])
 
-    def _told(self, told: Told) -> list[str]:
+    def _told(self, told: FoldedEvent) -> list[str]:
         """One event, in as many lines as it needs; an unknown line is cut to fit."""
         event, words = told.event, told.sentence
         front, indent = self._time_and_server(event)
@@ -198,7 +198,7 @@ class RaftLines(LogLines):
         first, *more = [paint(line, style, colour=self._colour) for line in lines]
         return [f"{front} {first}", *(" " * indent + line for line in more)]
 
-    def _cut(self, told: Told) -> str:
+    def _cut(self, told: FoldedEvent) -> str:
         front, indent = self._time_and_server(told.event)
         return f"{front} {paint(cut(told.sentence or '', self._columns - indent), 'dim', colour=self._colour)}"
 

@@ -26,7 +26,7 @@ from labctl.story.attribution import ONLY, Attribution, attributions, names_of_p
 from labctl.story.copies import without_copies
 from labctl.story.coverage import Coverage, Coverages
 from labctl.story.line_forms import name_and_line
-from labctl.story.line_sorter import Kept, LineSorter
+from labctl.story.line_sorter import LineSorter, WaitingLine
 from labctl.story.live_names import LiveNames
 from labctl.story.survey import NOBODY, Survey
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from labctl.raft.event import Event
     from labctl.raft.server_names import Names
-    from labctl.story.log_files import Reached, Recording
+    from labctl.story.log_files import LogEnd, Recording
 
 MOST_STREAMS = 128
 """Servers of one input that are sorted separately; if there are more, they share a stream."""
@@ -112,7 +112,7 @@ class _Seen:
         self.speakers = Speakers()
         self.tags: set[str] = set()
 
-    def take(self, stream: str, event: Event, raw: bytes) -> Kept:
+    def take(self, stream: str, event: Event, raw: bytes) -> WaitingLine:
         """Take in a line's event. Returns what is kept of it: a line without a time stays behind its predecessor."""
         if stream not in self.latest and (envelope := open_envelope(event.line)) is not None and envelope.tag == stream:
             self.tags.add(stream)
@@ -123,7 +123,7 @@ class _Seen:
             if len(self.times) < surveys.MOST_TIMES:
                 self.times.append((event.server, event.time))
         self.speakers.take(event)
-        return Kept(self.latest.setdefault(stream, _NO_TIME), event.line_no, int(offset.total_seconds()), raw)
+        return WaitingLine(self.latest.setdefault(stream, _NO_TIME), event.line_no, int(offset.total_seconds()), raw)
 
 
 class LogReader:
@@ -148,7 +148,7 @@ class LogReader:
         everything: bool = False,
         zone: tzinfo | None = None,
         names: Names | None = None,
-        reached: Reached | None = None,
+        reached: LogEnd | None = None,
         note: Callable[[str], None] = lambda _: None,
         live: bool = False,
         coverages: Coverages | None = None,
@@ -361,7 +361,7 @@ class LogReader:
         yield from in_window(read(), LATE)
 
 
-def _read(sorter: LineSorter, stream: str, order: Order) -> Iterator[Kept]:
+def _read(sorter: LineSorter, stream: str, order: Order) -> Iterator[WaitingLine]:
     if order.kind == "set back" and not sorter.spilled:
         return sorter.as_added(stream)
     return sorter.read(stream, newest_first=order.kind == "reversed")

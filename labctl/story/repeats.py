@@ -61,7 +61,7 @@ MOST_HELD = 1024
 """At most this much is held back until the count of an earlier repetition is known."""
 
 
-class Told(NamedTuple):
+class FoldedEvent(NamedTuple):
     """Something to show now.
 
     Attributes:
@@ -99,9 +99,9 @@ class Told(NamedTuple):
         return f"{self.words} (the first of {often}{term})"
 
 
-def once(event: Event) -> Told:
+def once(event: Event) -> FoldedEvent:
     """An event by itself."""
-    return Told(event, phrase(event), since=event.time, first=event)
+    return FoldedEvent(event, phrase(event), since=event.time, first=event)
 
 
 class _Run:
@@ -126,9 +126,9 @@ class _Run:
         """Whether it has gone on long enough to be reported again."""
         return _is_after(self.last.time, self.reported, self.wait)
 
-    def report(self) -> Told:
+    def report(self) -> FoldedEvent:
         more = self.count - self.told
-        told = Told(self.last, self.words, self.count, more, self.since, self.varied, self.first)
+        told = FoldedEvent(self.last, self.words, self.count, more, self.since, self.varied, self.first)
         self.told, self.reported = self.count, self.last.time
         self.wait = min(2 * self.wait, LONGEST_REPORT)
         return told
@@ -148,15 +148,15 @@ class Repeats:
         # How often a server stood while nothing else happened in any election.
         self._alone: dict[str, int] = {}
 
-    def going_on(self) -> list[Told]:
+    def going_on(self) -> list[FoldedEvent]:
         """The repetitions that are not over, in the order in which they began."""
         return [
-            Told(run.last, run.words, run.count, 0, run.since, run.varied, run.first)
+            FoldedEvent(run.last, run.words, run.count, 0, run.since, run.varied, run.first)
             for run in self.runs.values()
             if run.count > 1
         ]
 
-    def take(self, event: Event) -> Iterator[Told]:
+    def take(self, event: Event) -> Iterator[FoldedEvent]:
         """Take in the next event. Returns what to show now: what is over by it, and itself if it is no repeat."""
         words = phrase(event)
         yield from self.over(event)
@@ -175,12 +175,12 @@ class Repeats:
         self.runs[key] = _Run(event, words)
         yield once(event)
 
-    def finish(self) -> Iterator[Told]:
+    def finish(self) -> Iterator[FoldedEvent]:
         """The stream has ended, and so has all that went on."""
         for key in list(self.runs):
             yield from self._end(key)
 
-    def folded(self, events: Iterable[Event]) -> Iterator[Told]:
+    def folded(self, events: Iterable[Event]) -> Iterator[FoldedEvent]:
         """All of a stream, folded."""
         for event in events:
             yield from self.take(event)
@@ -190,12 +190,12 @@ class Repeats:
         """Whether what began with an event may be repeated."""
         return any(run.first is first for run in self.runs.values())
 
-    def end(self, first: Event | None) -> Iterator[Told]:
+    def end(self, first: Event | None) -> Iterator[FoldedEvent]:
         """End the repetition that began with an event."""
         for key in [key for key, run in self.runs.items() if run.first is first]:
             yield from self._end(key)
 
-    def over(self, event: Event) -> Iterator[Told]:
+    def over(self, event: Event) -> Iterator[FoldedEvent]:
         """End what an event ends: by what its server becomes, by what its peer does, or because it is later.
 
         Or it is far earlier: after a clock was set back, no duration is known.
@@ -228,15 +228,15 @@ class Repeats:
     def _stands_alone(self, server: str) -> bool:
         return self._alone.get(server, 0) >= _TOLD_IN_FULL
 
-    def _end(self, key: tuple[str, str]) -> Iterator[Told]:
+    def _end(self, key: tuple[str, str]) -> Iterator[FoldedEvent]:
         run = self.runs.pop(key)
         if run.count > run.told:
             yield run.report()
 
 
-def in_order(events: Iterable[Event]) -> Iterator[Told]:
+def in_order(events: Iterable[Event]) -> Iterator[FoldedEvent]:
     """A finite stream, folded: a repetition stands in the place of its first line."""
-    repeats, held = Repeats(reports=False), deque[Told]()
+    repeats, held = Repeats(reports=False), deque[FoldedEvent]()
     for event in events:
         for told in repeats.take(event):
             _hold(held, told)
@@ -250,7 +250,7 @@ def in_order(events: Iterable[Event]) -> Iterator[Told]:
     yield from held
 
 
-def _hold(held: deque[Told], told: Told) -> None:
+def _hold(held: deque[FoldedEvent], told: FoldedEvent) -> None:
     """Add something to show, or add its count to its first line."""
     if told.times == 1:
         held.append(told)

@@ -148,7 +148,7 @@ def _source(what: Sequence[str], asked: _Asked, *, sample: str, owner: str, lab:
 
 
 def _of_recordings(recordings: list[Recording], timers: Timers | None, asked: _Asked) -> Source:
-    names, reached, notes, coverages = Names(), log_files.Reached(), Notes(), Coverages(everything=asked.everything)
+    names, reached, notes, coverages = Names(), log_files.LogEnd(), Notes(), Coverages(everything=asked.everything)
     events = log_files.events(
         recordings, everything=asked.everything, zone=asked.zone, names=names, reached=reached, note=notes.say,
         live=asked.follow, coverages=coverages,
@@ -173,7 +173,7 @@ def _of_lab(client: Client, name: str | None, owner: str, asked: _Asked) -> Sour
     if asked.follow:
         of_lab = of_lines(lab, container_acts.follow(client, lab, servers), everything=everything, live=True)
         return replace(of_lab, names=names_of(lab, ask=True), goes_on=True)
-    lines = logs.Kept(logs.read(client, servers))
+    lines = logs.LineFile(logs.read(client, servers))
     acts = container_acts.so_far(client, lab)
     known = of_lines(lab, container_acts.beside(lines, acts, servers), everything=everything)
     # The line that says which ID is whose may come after those that name the ID.

@@ -17,7 +17,7 @@ from labctl.raft.records import Election, Leadership, PreVote
 from labctl.raft.series import Series, folded
 from labctl.story.coverage import shown
 from labctl.story.file_names import FileNames
-from labctl.story.repeats import Told, in_order, once
+from labctl.story.repeats import FoldedEvent, in_order, once
 from labctl.story.spool import Spool, kept_text
 from labctl.terminal.style import coloured, harmless, paint, paint_server, sign, width, wrapped
 
@@ -205,7 +205,7 @@ class StoryText:
             if not self._summary:
                 self._event(told)
 
-    def _event(self, told: Told) -> None:
+    def _event(self, told: FoldedEvent) -> None:
         """Write an event that has words, or whose line is wanted."""
         event, said = told.event, told.sentence
         if said is None and not (self._lines and event.event != OTHER):

@@ -20,7 +20,7 @@ def can_rewrite(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM") not in {None, "", "dumb"}
 
 
-class Below:
+class LinesBelow:
     """Writes lines that stay, and rewrites the lines below them.
 
     Args:

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from labctl.progress import (
-    Noted,
+    Note,
     SeatProgress,
     SeatsEnded,
     SeatsLost,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from labctl.terminal.seat_table import SeatTable
 
 
-class OnlyWaiting:
+class WaitReporter:
     """Who a command waits for, on standard error; standard output is for its result alone."""
 
     def __call__(self, progress: Progress) -> None:
@@ -57,7 +57,7 @@ class PlainProgress:
             case StepFailed(_, title):
                 self.ended()
                 self._print(f"{paint(sign('failed'), 'red')} {harmless(title)}")
-            case Noted(text):
+            case Note(text):
                 self._print(harmless(text))
             case ServerSaid(server, text):
                 name = paint_server(server, f"{server} {sign('bar')}")
@@ -154,7 +154,7 @@ def steps_for(*, json: bool) -> Steps:
     """The steps of this command, shown as suits standard output."""
     global _shown  # noqa: PLW0603 - a process has one standard output
     if json:
-        return Steps(OnlyWaiting(), silent=True)
+        return Steps(WaitReporter(), silent=True)
     renderer = TerminalProgress() if sys.stdout.isatty() and coloured() else PlainProgress()
     steps = Steps(renderer)
     _shown = (steps, renderer)

@@ -58,7 +58,7 @@ def cards_of(workshop: Workshop, wish: CardRequest, look: Callable[..., Fleet] =
         seats = chosen(fleet.seats, wish.seats)
         plan = plans.make(fleet)
         if any(seat.lab in plan.placement.unplaced for seat in seats):
-            plans.refuse_what_does_not_fit(plan)
+            plans.refuse_unplaced(plan)
         _refuse_unknown_secrets(register, fleet, seats)
         register.keep_numbers(fleet.seats)
     places = plan.placement.hosts

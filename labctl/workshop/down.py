@@ -10,7 +10,7 @@ from labctl.runner.playbook_run import PlaybookRun
 from labctl.runner.run import play_each
 from labctl.workshop import survey as fleets
 from labctl.workshop.model.inventory import DOCKER_HOSTS, LABS, connection_of, forks_for, refuse_same_names
-from labctl.workshop.model.outcome import Removed
+from labctl.workshop.model.outcome import Removal
 from labctl.workshop.model.seats import labs_of, meant
 from labctl.workshop.seat_locks import SeatLocks
 from labctl.workshop.state_store import WorkshopState
@@ -36,7 +36,7 @@ def down(  # noqa: PLR0913 - what, whose, where, whether it comes back, and who 
     for_good: bool = True,
     agrees: Callable[[str], bool] = lambda _: True,
     keep: Callable[[], None] = lambda: None,
-) -> Removed:
+) -> Removal:
     """Remove the seats that are named, or all; with `host`, only there. Raises LabctlError.
 
     The workshop's end goes with the last lab of a Docker host; not where labs come back, so are not gone `for_good`.
@@ -68,7 +68,7 @@ def down(  # noqa: PLR0913 - what, whose, where, whether it comes back, and who 
     if not there and not emptied:
         if for_good and not fleet.existing and not fleet.silent():
             WorkshopState(workshop.name).forget()
-        return Removed(workshop.name, {}, lost, [], unseen)
+        return Removal(workshop.name, {}, lost, [], unseen)
     if there and not wanted and not agrees(_question(fleet, there)):
         raise LabctlError(f"The workshop {workshop.name} stays as it is: you did not say yes.", ExitCode.REFUSED)
     steps.begin(f"Removing {len(there)} {'seat' if len(there) == 1 else 'seats'}")
@@ -108,7 +108,7 @@ def down(  # noqa: PLR0913 - what, whose, where, whether it comes back, and who 
         steps.fail()
     if for_good and not after.existing and not after.silent():
         WorkshopState(workshop.name).forget()
-    return Removed(workshop.name, removed, failed, sorted(left), unseen)
+    return Removal(workshop.name, removed, failed, sorted(left), unseen)
 
 
 def _question(fleet: Fleet, there: Mapping[str, str]) -> str:

@@ -35,7 +35,7 @@ def placed_inventory(workshop: Workshop, owner: str, look: Callable[..., Fleet] 
     with register.placing():
         fleet = look(workshop, owner)
         plan = plans.make(fleet)
-        plans.refuse_what_does_not_fit(plan)
+        plans.refuse_unplaced(plan)
         register.keep_numbers(fleet.seats)
         register.write_seeds(fleet.seats, plan.staying())
     means = InventorySettings(owner, register.seeds, version_of(plan), end_of(plan, register), maker_of(plan))

@@ -8,14 +8,14 @@ from labctl.workshop import survey as fleets
 from labctl.workshop.down import down
 from labctl.workshop.model import plan as plans
 from labctl.workshop.model.seats import chosen
-from labctl.workshop.up import UpOptions, up
+from labctl.workshop.up import WorkshopUpOptions, up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from labctl.progress import Steps
     from labctl.workshop.model.file import Workshop
-    from labctl.workshop.model.outcome import Removed, Result
+    from labctl.workshop.model.outcome import Removal, Result
 
 
 def reset(
@@ -25,7 +25,7 @@ def reset(
     steps: Steps,
     *,
     keep: Callable[[], None] = lambda: None,
-) -> tuple[Removed, Result | None]:
+) -> tuple[Removal, Result | None]:
     """Remove seats with their data and bring them up again: same name, addresses, token and key. Raises LabctlError.
 
     Each comes back on its own Docker host, whatever else has changed. Returns the outcome of the removal and of the
@@ -34,9 +34,9 @@ def reset(
     """
     fleet = fleets.look(workshop, owner)
     labs = [seat.lab for seat in chosen(fleet.seats, seats)]
-    plans.refuse_what_does_not_fit(plans.make(fleet), labs)
+    plans.refuse_unplaced(plans.make(fleet), labs)
     kept = {lab: host for lab, host in fleet.existing.items() if lab in labs}
     removed = down(workshop, owner, labs, None, steps, for_good=False, keep=keep)
     if not removed.proven:
         return removed, None
-    return removed, up(workshop, UpOptions(owner, labs=tuple(labs), kept=kept, keep=keep), steps)
+    return removed, up(workshop, WorkshopUpOptions(owner, labs=tuple(labs), kept=kept, keep=keep), steps)

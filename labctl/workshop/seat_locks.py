@@ -24,7 +24,7 @@ LOOK_SECONDS = 2.0
 ENGINE_SECONDS = 5.0
 
 
-class Held(NamedTuple):
+class HeldSeat(NamedTuple):
     """A lab that somebody else holds, and the words for them."""
 
     lab: str
@@ -48,7 +48,7 @@ class SeatLocks:
         self.mark = secrets.token_hex(8)
         self._hosts = list(hosts)
         self._labs = set(labs)
-        self._seen: queue.SimpleQueue[Held] = queue.SimpleQueue()
+        self._seen: queue.SimpleQueue[HeldSeat] = queue.SimpleQueue()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
@@ -61,7 +61,7 @@ class SeatLocks:
         """Stop looking."""
         self._ended.set()
 
-    def drain(self) -> Iterator[Held]:
+    def drain(self) -> Iterator[HeldSeat]:
         """Take the locks that were seen since the last call: each lab with a holder once."""
         while not self._seen.empty():
             yield self._seen.get()
@@ -79,7 +79,7 @@ class SeatLocks:
                 if (lab, known) not in told:
                     told.add((lab, known))
                     more = f", and {len(left) - 1} more" if len(left) > 1 else ""
-                    self._seen.put(Held(lab, f"{lock_holder.told(known)}{more}"))
+                    self._seen.put(HeldSeat(lab, f"{lock_holder.holder_words(known)}{more}"))
 
     def _on(self, host: Host) -> list[tuple[str, str]]:
         """The labs that somebody else holds on a Docker host, with their notes; none where it does not answer."""

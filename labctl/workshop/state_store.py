@@ -308,7 +308,7 @@ class WorkshopState:
         note = lock_holder.holder(f"labctl workshop (of {self.workshop})", LOCK_SECONDS).note
         with contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(file_lock.held(self.folder / name, note, patience.pause))
+                stack.enter_context(file_lock.locked(self.folder / name, note, patience.pause))
             except lock_holder.LockHeldError as error:
                 raise LabctlError(
                     f"Cannot use the register of the workshop {self.workshop}: {error}. Wait until that one has ended, "

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from labctl.workshop.model.file import Workshop
     from labctl.workshop.model.hosts import Fleet, HostLook
-    from labctl.workshop.model.outcome import Removed, Result, SeatStatus
+    from labctl.workshop.model.outcome import Removal, Result, SeatStatus
     from labctl.workshop.model.plan import Plan
 
 
@@ -348,7 +348,7 @@ def _end_in_words(fleet: Fleet, now: datetime) -> str:
 # -- down ----------------------------------------------------------------------------------------------------
 
 
-def removed_document(removed: Removed) -> dict[str, Any]:
+def removed_document(removed: Removal) -> dict[str, Any]:
     """The JSON shape of `workshop down`."""
     return {
         "workshop": removed.workshop,
@@ -360,7 +360,7 @@ def removed_document(removed: Removed) -> dict[str, Any]:
     }
 
 
-def removed_text(removed: Removed, columns: int | None = None) -> str:
+def removed_text(removed: Removal, columns: int | None = None) -> str:
     """The final output of `workshop down`; empty where there is nothing to add."""
     lines = [_wrong(lab, why) for lab, why in sorted(removed.failed.items())]
     lines += [f"{paint(sign('failed'), 'red')} {harmless(lab)} is still there: run it again." for lab in removed.left]

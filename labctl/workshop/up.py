@@ -13,7 +13,7 @@ from labctl.errors import ExitCode, LabctlError
 from labctl.lab.desired_state import differences
 from labctl.runner import deadlines, inventory
 from labctl.runner.playbook_run import PlaybookRun
-from labctl.runner.run import to_the_end
+from labctl.runner.run import finishing
 from labctl.shared import consul_versions, lab_names, label_values
 from labctl.shared.words import counted
 from labctl.workshop import survey as fleets
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class UpOptions:
+class WorkshopUpOptions:
     """The user's request, besides the file.
 
     Attributes:
@@ -71,7 +71,7 @@ class UpOptions:
     look: Callable[..., Fleet] = fleets.look
 
 
-def up(workshop: Workshop, options: UpOptions, steps: Steps) -> Result:
+def up(workshop: Workshop, options: WorkshopUpOptions, steps: Steps) -> Result:
     """Bring the workshop up. Raises LabctlError where nothing was begun."""
     begun = time.monotonic()
     register = WorkshopState(workshop.name)
@@ -92,13 +92,15 @@ def up(workshop: Workshop, options: UpOptions, steps: Steps) -> Result:
     return Result(plan, ordered, dict(plan.placement.hosts), time.monotonic() - begun)
 
 
-def _plan(workshop: Workshop, register: WorkshopState, options: UpOptions, steps: Steps) -> tuple[Plan, list[str]]:
+def _plan(
+    workshop: Workshop, register: WorkshopState, options: WorkshopUpOptions, steps: Steps
+) -> tuple[Plan, list[str]]:
     """Where each seat goes, and the wanted labs. Raises LabctlError where one of these has no place."""
     steps.begin(f"Docker hosts: looking at {counted(len(workshop.hosts), 'host')}")
     fleet = options.look(workshop, options.owner)
     plan = plans.make(fleet, replaced=fleet.silent() if options.replace else (), kept=options.kept)
     wanted = [seat.lab for seat in _wanted(plan, register, options)]
-    plans.refuse_what_does_not_fit(plan, wanted)
+    plans.refuse_unplaced(plan, wanted)
     _refuse_over(plan, register)
     steps.done(_placed(plan, wanted))
     for lab in fleet.surplus():
@@ -184,7 +186,7 @@ def _keep_end(  # noqa: PLR0913, PLR0917 - what is kept, and where it is told
     register: WorkshopState,
     outcomes: Mapping[str, Outcome],
     steps: Steps,
-    options: UpOptions,
+    options: WorkshopUpOptions,
 ) -> dict[str, Outcome]:
     """Check again, now that the last lab is made, whether the hosts still have the end, and record it where not.
 
@@ -235,7 +237,7 @@ def _ready_already(plan: Plan, version: str, labs: Sequence[str]) -> dict[str, O
     return outcomes
 
 
-def _wanted(plan: Plan, register: WorkshopState, options: UpOptions) -> Sequence[Any]:
+def _wanted(plan: Plan, register: WorkshopState, options: WorkshopUpOptions) -> Sequence[Any]:
     seats = chosen(plan.fleet.seats, options.seats)
     if options.labs:
         seats = [seat for seat in seats if seat.lab in options.labs]
@@ -307,7 +309,7 @@ def have_image(plan: Plan, steps: Steps) -> str:
     seconds = deadlines.IMAGE + deadlines.IMAGE_CARRIED * len(hosts)
     run = PlaybookRun("image.yml", where, record="workshop-image", seconds=seconds)
     version = ""
-    with to_the_end(run, steps):
+    with finishing(run, steps):
         for item in run.progress():
             facts = (item.result or {}).get("ansible_facts", {}) if item else {}
             # From a Docker host that may not be ours; an empty one is refused below.

@@ -99,7 +99,7 @@ class Hold:
             except LostError as error:
                 self._lost = LabctlError(
                     f"Cannot go on with the workshop {self._name}: its lock on the Docker host {host} was removed, "
-                    f"as `docker volume prune` does, and {lock_holder.told(error.rival.note)} has the workshop "
+                    f"as `docker volume prune` does, and {lock_holder.holder_words(error.rival.note)} has the workshop "
                     "now. Wait until that has ended, then run the same command again.",
                     ExitCode.REFUSED,
                 )
@@ -109,7 +109,7 @@ class Hold:
 
 
 @contextlib.contextmanager
-def held(  # noqa: PLR0913 - what, by whom, and where it is told
+def locked_workshop(  # noqa: PLR0913 - what, by whom, and where it is told
     workshop: Workshop,
     owner: str,
     verb: str,

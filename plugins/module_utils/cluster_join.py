@@ -43,7 +43,7 @@ def _inspected(containers: list[str]) -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True)
-class Eyes:
+class ClusterTools:
     """The outside world of a wait for servers.
 
     Attributes:
@@ -59,18 +59,18 @@ class Eyes:
     seldom: float = SELDOM_SECONDS
 
 
-EYES = Eyes()
+EYES = ClusterTools()
 
 
 class Cluster:
     """The servers of one lab to ask, those that are stopped on purpose, and a deadline."""
 
-    def __init__(self, params: dict[str, Any], eyes: Eyes = EYES) -> None:
+    def __init__(self, params: dict[str, Any], eyes: ClusterTools = EYES) -> None:
         self.eyes, self.clock = eyes, eyes.clock
         self.lab: str = params["name"]
         everybody = params["members"]
         self.profile: str = everybody[0]["profile"] if everybody else ""
-        self._doors = LabClients(self.lab, [member["container"] for member in everybody], self.profile)
+        self._clients = LabClients(self.lab, [member["container"] for member in everybody], self.profile)
         self.stopped = [self._member(member) for member in params["members"] if member["name"] in params["without"]]
         running = [member for member in params["members"] if member["name"] not in params["without"]]
         self.containers = [member["container"] for member in running]
@@ -82,7 +82,7 @@ class Cluster:
         self._stopped: set[str] = set()
 
     def _member(self, fact: dict[str, Any]) -> server_status.Member:
-        return server_status.Member(fact["name"], fact["address"], self._doors.of(fact["http_port"]))
+        return server_status.Member(fact["name"], fact["address"], self._clients.of(fact["http_port"]))
 
     def views(self) -> list[server_status.View]:
         """Ask all servers."""
@@ -98,11 +98,11 @@ class Cluster:
         views = self.views()
         seen = [server_status.describe(view) for view in views]
         seen += [f"{member.name} is stopped" for member in self.stopped]
-        told = f"{why} ({'; '.join(seen)}). Likely cause: {server_status.likely_cause(views, self.stopped)}."
+        sentence = f"{why} ({'; '.join(seen)}). Likely cause: {server_status.likely_cause(views, self.stopped)}."
         if not self.stopped:
-            return f"The lab {self.lab} was not ready after {self.timeout:.0f} seconds: {told}"
+            return f"The lab {self.lab} was not ready after {self.timeout:.0f} seconds: {sentence}"
         stopped = ", ".join(member.name for member in self.stopped)
-        return f"Without {stopped}, the lab {self.lab} had no new leader after {self.timeout:.0f} seconds: {told}"
+        return f"Without {stopped}, the lab {self.lab} had no new leader after {self.timeout:.0f} seconds: {sentence}"
 
     def wait_for_agents(self) -> list[server_status.View]:
         """Wait until every server's agent answers."""
@@ -111,7 +111,7 @@ class Cluster:
             silent = [view for view in views if view.problem]
             if not silent:
                 return views
-            self._refuse([member.name for member in self.members if member.door is None])
+            self._refuse([member.name for member in self.members if member.api is None])
             self._refuse_stopped(views)
             self.pause(f"{silent[0].name} {silent[0].problem}")
 
@@ -185,10 +185,10 @@ class Cluster:
         Asking all servers all about themselves costs ten times as much of a core, and ten seats that wait for their
         elections together would slow each other's down.
         """
-        door, begun = self.members[0].door, self.clock.now()
-        while door is not None:
+        api, begun = self.members[0].api, self.clock.now()
+        while api is not None:
             try:
-                if door.request("GET", "/v1/status/leader"):
+                if api.request("GET", "/v1/status/leader"):
                     return
             except (OSError, ValueError):
                 # The views show what is wrong with it.

@@ -67,7 +67,7 @@ class Docker:
         stdin: bytes = b"",
         without: Collection[str] = (),
         seconds: float = SECONDS,
-    ) -> process_limits.Ended:
+    ) -> process_limits.CommandEnd:
         """How `docker WORDS` ended, well or not. Raises DockerError where it did not end, or where there is no docker.
 
         `without` names variables of the user's environment to hide from it.

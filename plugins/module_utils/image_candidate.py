@@ -43,7 +43,7 @@ class CandidateError(Exception):
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedImage:
     """An image that was checked, labelled and named."""
 
     id: str
@@ -111,7 +111,7 @@ class Candidate:
             )
         return version
 
-    def finish(self, version: str, source: str, origin: str) -> Finished:
+    def finish(self, version: str, source: str, origin: str) -> FinishedImage:
         """Give the candidate its labels and its name, in one step of the engine. Raises DockerError."""
         name = f"{self.repository}:{tag_of(version)}"
         before = self._id(name)
@@ -132,7 +132,7 @@ class Candidate:
         if before not in ("", done) and not self._names(before):
             # Labs that run on it keep it; nothing else needs it.
             self._forget(before)
-        return Finished(id=done, name=name, version=version)
+        return FinishedImage(id=done, name=name, version=version)
 
     def sweep(self) -> None:
         """Remove the containers and the images of candidates that were made in this workspace."""

@@ -23,7 +23,7 @@ SOURCES = ("registry", "release", "binary", "debian")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ImageRequest:
     """The user's request; an empty string asks for nothing in particular."""
 
     source: str = ""
@@ -74,7 +74,7 @@ def image_of(inspected: dict[str, Any], repository: str) -> Image | None:
     )
 
 
-def choose(images: list[Image], wanted: Wanted) -> Image | None:
+def choose(images: list[Image], wanted: ImageRequest) -> Image | None:
     """Return the newest version, then the youngest image, of those that match WANTED."""
     fitting = [
         image

@@ -164,7 +164,7 @@ def _run(
     environment: Mapping[str, str] | None = None,
     lock: int | None = None,
     timeout: float = _ASK_SECONDS,
-) -> process_limits.Ended | None:
+) -> process_limits.CommandEnd | None:
     try:
         return process_limits.run(words, timeout, env=environment, pass_fds=() if lock is None else (lock,))
     except FileNotFoundError:

@@ -131,7 +131,7 @@ def _whose(path: Path) -> str:
     """The holder of the workspace, in words."""
     try:
         with (path / _NOTE).open(encoding="utf-8", errors="replace") as file:
-            return str(lock_holder.told(file.read(lock_holder.LONGEST_NOTE + 1)))
+            return str(lock_holder.holder_words(file.read(lock_holder.LONGEST_NOTE + 1)))
     except OSError:
         return str(lock_holder.NOBODY_KNOWN)
 

@@ -61,7 +61,7 @@ class Departure:
         self.keep = lab_names.server_names(servers)
         self.surplus = [server for server in reversed(parts.servers) if server.name not in self.keep]
         self.remaining = [server for server in parts.servers if server.name in self.keep]
-        self.doors = LabClients(lab, [server.id for server in parts.servers], parts.profile)
+        self.clients = LabClients(lab, [server.id for server in parts.servers], parts.profile)
         self._voters: list[LabServer] = []
 
     def check(self) -> None:
@@ -174,10 +174,10 @@ class Departure:
         return isinstance(leader, str) and leader != ""
 
     def _asked(self, server: LabServer, path: str) -> Any:
-        door = self.doors.of(server.http_port)
-        if door is None:
+        api = self.clients.of(server.http_port)
+        if api is None:
             raise OSError("its HTTP port is not published")
-        return door.request("GET", path, timeout=self.machine.answer)
+        return api.request("GET", path, timeout=self.machine.answer)
 
     def _addresses(self, server: LabServer) -> set[str]:
         """Where the others know a server: its current address, and the one that it was created with."""
@@ -228,13 +228,13 @@ class Departure:
         if silent:
             other, view = silent[0]
             raise DockerError(
-                f"{server.name} was told to leave, and {other.name} did not say within {seconds:.0f} seconds that it "
+                f"{server.name} was asked to leave, and {other.name} did not say within {seconds:.0f} seconds that it "
                 f"has left ({view.problem}), so nothing was removed: `labctl status {self.lab}` shows what the servers "
                 "say; run the same again when all answer.",
                 "not_ready",
             )
         raise DockerError(
-            f"{server.name} was told to leave and the others still count it as a voter after {seconds:.0f} seconds: "
+            f"{server.name} was asked to leave and the others still count it as a voter after {seconds:.0f} seconds: "
             f"`labctl status {self.lab}` shows their views.",
             "not_ready",
         )

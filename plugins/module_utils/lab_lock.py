@@ -25,7 +25,7 @@ LOCK_SECONDS = lab_hold.LOCK_SECONDS
 _VERBS = {"present": "up", "absent": "down", "stopped": "stop", "started": "start", "restarted": "restart"}
 
 
-class Work(NamedTuple):
+class LockRequest(NamedTuple):
     """A command on a lab, as the locks need it.
 
     Attributes:
@@ -58,7 +58,7 @@ class Work(NamedTuple):
         return f"consul_lab name={self.lab} state={self.state}"
 
 
-class Locked(NamedTuple):
+class LabLocks(NamedTuple):
     """The lab's locks: what docker processes must inherit of them, and the Docker host's."""
 
     handles: tuple[int, ...]
@@ -66,7 +66,7 @@ class Locked(NamedTuple):
 
 
 @contextlib.contextmanager
-def locked(engine: Engine, folder: Path, work: Work) -> Iterator[Locked]:
+def locked(engine: Engine, folder: Path, work: LockRequest) -> Iterator[LabLocks]:
     """Hold the lab's locks. Raises DockerError.
 
     A killed command's docker may still be working: the next command waits for it, so that nothing is
@@ -78,7 +78,7 @@ def locked(engine: Engine, folder: Path, work: Work) -> Iterator[Locked]:
         stack.enter_context(_refusing(work))
         file = stack.enter_context(_file(folder / "lock", work, who.note, patience))
         hold = stack.enter_context(
-            lab_hold.held(
+            lab_hold.locked_lab(
                 engine,
                 work.lab,
                 who,
@@ -88,11 +88,11 @@ def locked(engine: Engine, folder: Path, work: Work) -> Iterator[Locked]:
                 must_write=work.must_write,
             )
         )
-        yield Locked((file.handle,) if file else (), hold)
+        yield LabLocks((file.handle,) if file else (), hold)
 
 
 @contextlib.contextmanager
-def _refusing(work: Work) -> Iterator[None]:
+def _refusing(work: LockRequest) -> Iterator[None]:
     try:
         yield
     except lock_holder.LockHeldError as error:
@@ -100,11 +100,13 @@ def _refusing(work: Work) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _file(path: Path, work: Work, note: str, patience: lock_holder.Patience) -> Iterator[file_lock.Held | None]:
+def _file(
+    path: Path, work: LockRequest, note: str, patience: lock_holder.Patience
+) -> Iterator[file_lock.HeldLock | None]:
     """Hold the folder's lock; None where the folder cannot be written and need not be."""
     with contextlib.ExitStack() as stack:
         try:
-            file = stack.enter_context(file_lock.held(path, note, patience.pause))
+            file = stack.enter_context(file_lock.locked(path, note, patience.pause))
             stack.callback(_forget_empty, path.parent)
         except OSError as error:
             if work.must_write:

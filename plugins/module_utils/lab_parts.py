@@ -14,7 +14,7 @@ WITH_NETWORK = ("running", "paused")
 
 
 @dataclass(frozen=True)
-class Waiting:
+class FaultHelper:
     """A helper that waits for the end of a fault: the server whose network it shares, and in which of its lives."""
 
     id: str
@@ -38,7 +38,7 @@ class LabParts:
     size: int = 0
     helpers: tuple[str, ...] = ()
     doubles: tuple[str, ...] = ()
-    waiting: tuple[Waiting, ...] = ()
+    waiting: tuple[FaultHelper, ...] = ()
     subnet: str = ""
     networks: tuple[str, ...] = ()
     network_ids: tuple[str, ...] = ()
@@ -125,17 +125,17 @@ def find(engine: Engine, lab: str) -> LabParts:
         volumes=tuple(volume["Name"] for volume in volumes),
         profile=lab_names.profile_of(profiles[0]) if profiles else "",
         strangers=(
-            *(told for kind, things in carrying.items() for told in label_values.strangers(kind, things)),
+            *(sentence for kind, things in carrying.items() for sentence in label_values.strangers(kind, things)),
             *map(_unknown, unknown),
             *map(_double, doubles),
         ),
     )
 
 
-def _waiting(helper: dict[str, Any]) -> Waiting:
+def _waiting(helper: dict[str, Any]) -> FaultHelper:
     mode = (helper.get("HostConfig") or {}).get("NetworkMode") or ""
     server = mode[len("container:") :] if mode.startswith("container:") else ""
-    return Waiting(helper["Id"], server, helper["Config"]["Labels"].get(lab_names.LABEL_FAULT_LIFE, ""))
+    return FaultHelper(helper["Id"], server, helper["Config"]["Labels"].get(lab_names.LABEL_FAULT_LIFE, ""))
 
 
 def _double(double: LabServer) -> str:

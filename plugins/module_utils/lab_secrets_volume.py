@@ -38,7 +38,7 @@ cat consul-agent-ca.pem "$1-server-consul-0.pem" "$1-server-consul-0-key.pem"
 
 
 @dataclass(frozen=True)
-class Secrecy:
+class SecretsRequest:
     """The secrets of a lab.
 
     Attributes:
@@ -61,7 +61,7 @@ class Configuration:
         self.labels = {**(labels or {}), lab_names.LABEL_LAB: lab, lab_names.LABEL_OWNER: owner}
         self.made: list[str] = []
 
-    def provide(self, parts: LabParts, image: str, settings: dict[str, Any], secrecy: Secrecy) -> None:
+    def provide(self, parts: LabParts, image: str, settings: dict[str, Any], secrecy: SecretsRequest) -> None:
         """Make the volume with the lab's secrets, and the settings that old Consul versions read from a file.
 
         The secrets are made here, go over the engine's socket into the volume and are nowhere else. A helper
@@ -98,7 +98,7 @@ class Configuration:
             helper, f"{credentials.CONFIG_FOLDER}/{GOSSIP_FILE}", doing="looking for the gossip key"
         )
 
-    def _secrets(self, helper: str, secrecy: Secrecy) -> dict[str, tuple[bytes, int]]:
+    def _secrets(self, helper: str, secrecy: SecretsRequest) -> dict[str, tuple[bytes, int]]:
         files: dict[str, tuple[bytes, int]] = {}
         if secrecy.profile == "full":
             token, recovery = derived_secrets.token(secrecy.seed), derived_secrets.recovery_token(secrecy.seed)
@@ -126,7 +126,7 @@ class Configuration:
         names = (credentials.AUTHORITY, credentials.CERTIFICATE, credentials.KEY)
         return {f"{ACCESS}/{name}": (block, 0o600) for name, block in zip(names, blocks)}
 
-    def _other_words(self, helper: str, secrecy: Secrecy) -> dict[str, tuple[bytes, int]]:
+    def _other_words(self, helper: str, secrecy: SecretsRequest) -> dict[str, tuple[bytes, int]]:
         """The tokens under another version's names for them; nothing where the names are the same."""
         doing = "reading the lab's token"
         try:

@@ -90,10 +90,11 @@ def _reserve(engine: Engine, asked: QuotaRequest, path: Path, file: int, *, dry:
     after = quotas.use_of(asked.servers, each)
     broken = quotas.exceeded(limits, others, before, after)
     if broken:
-        told = quotas.told(asked.owner, broken, others + before, others + after)
+        excess = quotas.excess_words(asked.owner, broken, others + before, others + after)
         raise DockerError(
             f"The lab {asked.lab} would be more than {asked.owner} may have on this Docker host, so nothing was "
-            f"changed: {told}; remove a lab of yours with `labctl down`, or ask whoever set these limits in {path}.",
+            f"changed: {excess}; remove a lab of yours with `labctl down`, or ask the admin to raise the limits in "
+            f"{path}.",
             "refused",
         )
     if dry:

@@ -136,7 +136,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..module_utils import module_runner
-from ..module_utils.cluster_join import EYES, Cluster, Eyes, NotReadyError
+from ..module_utils.cluster_join import EYES, Cluster, ClusterTools, NotReadyError
 from ..module_utils.shared import durations, lab_hold, lock_holder, parent_process, server_status
 from ..module_utils.shared.docker_api import DockerError, Engine, moment
 
@@ -208,7 +208,7 @@ def answer(
     *,
     check_mode: bool,
     say: Callable[[str], None] | None = None,
-    eyes: Eyes = EYES,
+    eyes: ClusterTools = EYES,
 ) -> dict[str, Any]:
     """Run the module and return its result; `say` receives who it waits for.
 
@@ -218,7 +218,7 @@ def answer(
         raise DockerError(problem, "usage")
     facts: dict[str, Any] = {}
     joins = params["join"] and not check_mode
-    with held(params, say) if joins else contextlib.nullcontext(None) as hold:
+    with locked_lab(params, say) if joins else contextlib.nullcontext(None) as hold:
         given = params["members"]
         if given is None or (joins and given):
             # Servers that were recreated since have other ports; there may be more of them, or fewer.
@@ -233,20 +233,22 @@ def answer(
 
 
 @contextlib.contextmanager
-def held(params: dict[str, Any], say: Callable[[str], None] | None) -> Iterator[lab_hold.Hold]:
+def locked_lab(params: dict[str, Any], say: Callable[[str], None] | None) -> Iterator[lab_hold.Hold]:
     """Hold the lab while its servers are joined. Raises DockerError."""
     lab = params["name"]
     command = f"labctl join {lab}" if os.environ.get(parent_process.ASKER) else f"consul_cluster name={lab}"
     who = lock_holder.holder(command, params["timeout"] + MORE_SECONDS, mark=params["lock_mark"])
     patience = lock_holder.Patience(lab_hold.LOCK_SECONDS, say)
     # If it is killed, the next command on the lab removes its leftovers.
-    with lab_hold.held(Engine(), lab, who, patience, labels={}, must_write=False) as hold:
+    with lab_hold.locked_lab(Engine(), lab, who, patience, labels={}, must_write=False) as hold:
         if parent_process.is_gone():
             raise DockerError(f"The lab {lab} was not joined, because the labctl that wanted it was ended.")
         yield hold
 
 
-def cluster_of(params: dict[str, Any], eyes: Eyes, keep: Callable[[], None], *, check_mode: bool) -> dict[str, Any]:
+def cluster_of(
+    params: dict[str, Any], eyes: ClusterTools, keep: Callable[[], None], *, check_mode: bool
+) -> dict[str, Any]:
     """The module's result without its facts; `keep` raises DockerError where the lab is not held any more.
 
     Raises DockerError.
@@ -317,7 +319,7 @@ def make_ready(cluster: Cluster, keep: Callable[[], None], *, join: bool, gone: 
     }
 
 
-def main(eyes: Eyes = EYES) -> None:
+def main(eyes: ClusterTools = EYES) -> None:
     """Run the module."""
     module_runner.run(argument_spec(), functools.partial(answer, eyes=eyes))
 

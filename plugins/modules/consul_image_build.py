@@ -148,7 +148,7 @@ from typing import TYPE_CHECKING, Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.docker_cli import Docker
-from ..module_utils.image_candidate import Candidate, CandidateError, Finished, sweep_after_interrupt
+from ..module_utils.image_candidate import Candidate, CandidateError, FinishedImage, sweep_after_interrupt
 from ..module_utils.image_release import Release, ReleaseError, fetch
 from ..module_utils.image_rootfs import Recipe, RootfsError, make_rootfs, no_space
 from ..module_utils.image_version import tag_of
@@ -215,7 +215,7 @@ def obtain(params: dict[str, Any], place: Workspace) -> tuple[Path | None, str]:
     return copy, origin_of(str(copy))
 
 
-def build(params: dict[str, Any], place: Workspace, candidate: Candidate) -> Finished:
+def build(params: dict[str, Any], place: Workspace, candidate: Candidate) -> FinishedImage:
     """Make the image."""
     binary, origin = obtain(params, place)
     if params["base"]:
@@ -239,7 +239,7 @@ def build(params: dict[str, Any], place: Workspace, candidate: Candidate) -> Fin
     return candidate.finish(version, params["source"], origin)
 
 
-def make(params: dict[str, Any]) -> Finished:
+def make(params: dict[str, Any]) -> FinishedImage:
     """Make the image in a workspace, and sweep it whatever happens."""
     with workspace(params["tmp_directory"], params["repository"]) as place:
         candidate = Candidate(place, params["repository"])
@@ -254,11 +254,11 @@ def make(params: dict[str, Any]) -> Finished:
             candidate.sweep()
 
 
-def predicted(params: dict[str, Any]) -> Finished:
+def predicted(params: dict[str, Any]) -> FinishedImage:
     """Return what is known about the image beforehand."""
     version = params["version"]
     name = f"{params['repository']}:{tag_of(version)}" if version else params["repository"]
-    return Finished(id="", name=name, version=version)
+    return FinishedImage(id="", name=name, version=version)
 
 
 def main(during: Callable[[], contextlib.AbstractContextManager[None]] = stoppable) -> None:

@@ -125,7 +125,7 @@ from typing import TYPE_CHECKING
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.docker_cli import Docker
-from ..module_utils.image_choice import SOURCES, Image, Wanted, choose, image_of
+from ..module_utils.image_choice import SOURCES, Image, ImageRequest, choose, image_of
 from ..module_utils.image_rootfs import this_distribution
 from ..module_utils.shared import consul_versions
 from ..module_utils.shared.docker_api import DockerError
@@ -158,7 +158,7 @@ def check_repository(name: str) -> None:
         raise UsageError(f"{name!r} is not a name for an image: write one like raft-labctl/consul.")
 
 
-def wanted_of(source: str, version: str, binary: str, digest: str) -> Wanted:
+def wanted_of(source: str, version: str, binary: str, digest: str) -> ImageRequest:
     """Parse the request. Raises UsageError."""
     number = consul_versions.full(version) if version else ""
     if number is None:
@@ -166,16 +166,16 @@ def wanted_of(source: str, version: str, binary: str, digest: str) -> Wanted:
     if digest and not _DIGEST.fullmatch(digest):
         raise UsageError(f"{digest!r} is not an image's digest: write sha256: and 64 hexadecimal digits.")
     if source == "auto":
-        return Wanted(version=number)
+        return ImageRequest(version=number)
     if source == "binary":
         if not binary:
             raise UsageError("Source binary needs a binary: name the file on the Docker host in consul_image_binary.")
         try:
-            return Wanted(source, number, origin_of(binary))
+            return ImageRequest(source, number, origin_of(binary))
         except OSError:
             # Whether it can be read is reported when it is needed.
-            return Wanted(source, number, f"unreadable {binary}")
-    return Wanted(source, number, digest if source == "registry" else "")
+            return ImageRequest(source, number, f"unreadable {binary}")
+    return ImageRequest(source, number, digest if source == "registry" else "")
 
 
 def sources_for(source: str, binary: str) -> list[str]:

@@ -207,7 +207,7 @@ from typing import TYPE_CHECKING, Any
 from ..module_utils import module_runner
 from ..module_utils.docker_cli import Docker
 from ..module_utils.lab_departure import Departure
-from ..module_utils.lab_lock import Work, locked
+from ..module_utils.lab_lock import LockRequest, locked
 from ..module_utils.lab_machine import MACHINE, Machine
 from ..module_utils.lab_parts import LabParts, find, refuse_foreign, refuse_profile
 from ..module_utils.lab_project import (
@@ -220,7 +220,7 @@ from ..module_utils.lab_project import (
     port_error,
     subnet_is_taken,
 )
-from ..module_utils.lab_secrets_volume import Configuration, Secrecy
+from ..module_utils.lab_secrets_volume import Configuration, SecretsRequest
 from ..module_utils.quota_reservation import QuotaRequest, place_for
 from ..module_utils.shared import derived_secrets, lab_names, label_values, parent_process
 from ..module_utils.shared.answer_shapes import shown
@@ -361,10 +361,10 @@ def present(project: LabProject, params: dict[str, Any], parts: LabParts, *, dry
         raise
 
 
-def secrecy(params: dict[str, Any]) -> Secrecy:
+def secrecy(params: dict[str, Any]) -> SecretsRequest:
     """The seed for the secrets of a new lab."""
     seed = bytes.fromhex(params["seed"]) or derived_secrets.new_secret()
-    return Secrecy(params["profile"], seed, params["tokens"])
+    return SecretsRequest(params["profile"], seed, params["tokens"])
 
 
 def preview(project: LabProject, params: dict[str, Any], parts: LabParts, subnet: ipaddress.IPv4Network) -> None:
@@ -499,7 +499,7 @@ def answer(
     folder, lab, state = Path(params["directory"]), params["name"], params["state"]
     removed: list[str] = []
     # Check mode must not even make the folder that the lock is in.
-    work = Work(lab, params["owner"], state, params["labels"], say, params["lock_mark"])
+    work = LockRequest(lab, params["owner"], state, params["labels"], say, params["lock_mark"])
     lock = contextlib.nullcontext(None) if check_mode else locked(Engine(), folder, work)
     waits = state == "present" and not check_mode
     # The turn comes first: waiting for it with the lab's lock held would keep others from the lab.

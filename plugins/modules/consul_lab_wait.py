@@ -123,9 +123,9 @@ def has_no_peers(engine: Engine, member: dict[str, Any], began: dict[str, float]
 
 def is_cluster(lab: str, members: list[dict[str, Any]]) -> bool:
     """Whether some server reports another one, or a leader."""
-    doors = LabClients(lab, [member["container"] for member in members], members[0]["profile"])
+    clients = LabClients(lab, [member["container"] for member in members], members[0]["profile"])
     asked = [
-        server_status.Member(each_member["name"], each_member["address"], doors.of(each_member["http_port"]))
+        server_status.Member(each_member["name"], each_member["address"], clients.of(each_member["http_port"]))
         for each_member in members
     ]
     return any(view.members > 1 or view.leader for view in server_status.read_views(asked))

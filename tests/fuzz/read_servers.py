@@ -48,13 +48,13 @@ class ConsulClient:
 
 def one_try(data: bytes) -> None:
     """Ask a server that answers so."""
-    door = ConsulClient(data)
-    view = server_status.read_view(Member("consul1", "10.0.0.1", door))
+    api = ConsulClient(data)
+    view = server_status.read_view(Member("consul1", "10.0.0.1", api))
     server_status.disagreement([view])
     server_status.describe(view)
     server_status.likely_cause([view])
     try:
-        document = door.request("GET", "/")
+        document = api.request("GET", "/")
     except ValueError:
         return
     for member in document if isinstance(document, list) else []:

@@ -1,4 +1,4 @@
-"""A door to a real Docker Engine behind which that seems to be an old one: other versions in its answers."""
+"""A proxy of a real Docker Engine that makes it look like an old one: other versions in its answers."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ OLD_API, OLD_ENGINE = b"1.38", b"18"
 
 
 @contextmanager
-def old_engine(door: Path, engine: Path) -> Iterator[None]:
-    """Let the socket `door` lead to the one at `engine`, which says there that it is Docker 18 with API 1.38."""
+def old_engine(path: Path, engine: Path) -> Iterator[None]:
+    """Forward the socket `path` to the one at `engine`, which claims there that it is Docker 18 with API 1.38."""
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
@@ -36,13 +36,13 @@ def old_engine(door: Path, engine: Path) -> Iterator[None]:
     class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         daemon_threads = True
 
-    with Server(str(door), Handler) as server:
+    with Server(str(path), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             yield
         finally:
             server.shutdown()
-            door.unlink()
+            path.unlink()
 
 
 def _hand_on(source: socket.socket, target: socket.socket, *, aged: bool = False) -> None:

@@ -27,7 +27,7 @@ SLOW_BYTES = 8000
 
 @pytest.fixture
 def lab(lab: str) -> Lab:
-    """The lab that every test may have, as the engine's door knows it."""
+    """The lab that every test may have, as the engine describes it."""
     there = labs.find_lab(client.connect(), lab)
     assert there is not None
     return there

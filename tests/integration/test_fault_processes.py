@@ -127,9 +127,9 @@ def test_a_lease_that_is_over_does_not_start_what_was_started_and_killed_without
 def test_a_line_that_somebody_made_consul_log_is_no_fault_and_starts_nothing(ada: Person, lab: str) -> None:
     ours = log_notes.began(datetime.now(UTC), "abcdef", "stop consul2", ["consul2"], None)
     at = next(str(server["http"]) for server in status_of(ada, lab)["servers"] if server["name"] == "consul2")
-    door = ConsulClient(int(at.rpartition(":")[2]))
+    api = ConsulClient(int(at.rpartition(":")[2]))
     service = {"Name": "x", "ID": f"x\n{ours}\nx"}
-    door.request("PUT", "/v1/agent/service/register", json.dumps(service).encode())
+    api.request("PUT", "/v1/agent/service/register", json.dumps(service).encode())
     # Consul before 1.14 writes the line ends of others as they are, so this is a whole line of its log.
     wait_until(lambda: ours in log_of(lab, "consul2"), ELECTION_SECONDS, "consul2 to write the line")
     docker("stop", container(lab, "consul2"))

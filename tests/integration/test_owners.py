@@ -270,8 +270,8 @@ def test_a_limit_is_reached_and_a_lab_that_is_there_is_never_refused(dora: Limit
     assert refused.sentence() == (
         f"The lab {third} would be more than {owner} may have on this Docker host, so nothing was changed: at most 2 "
         f"labs ({owner} has 2, this would make 3; section [{owner}]) and at most 4 servers ({owner} has 4, this would "
-        f"make 5; section [{owner}]); remove a lab of yours with `labctl down`, or ask whoever set these limits in "
-        f"{dora.path}."
+        f"make 5; section [{owner}]); remove a lab of yours with `labctl down`, or ask the admin to raise the limits "
+        f"in {dora.path}."
     )
     grown = dora.up(first, "--servers", "3")
     assert grown.code == 4

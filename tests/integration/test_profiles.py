@@ -275,9 +275,9 @@ def test_who_has_no_token_is_refused(lab: str, context: ssl.SSLContext, headers:
 def test_the_token_opens_every_server(lab: str, keys: Keys) -> None:
     put(lab, "profiles/open", "sesame")
     for server in ("consul1", "consul2", "consul3"):
-        door = ConsulClient(port_of(lab, server), keys=keys)
-        assert door.request("GET", "/v1/kv/profiles/open?raw=&keys=") == ["profiles/open"]
-        assert len(door.request("GET", "/v1/acl/tokens")) >= 1
+        api = ConsulClient(port_of(lab, server), keys=keys)
+        assert api.request("GET", "/v1/kv/profiles/open?raw=&keys=") == ["profiles/open"]
+        assert len(api.request("GET", "/v1/acl/tokens")) >= 1
 
 
 def test_plain_http_is_refused(lab: str) -> None:
@@ -298,12 +298,12 @@ def test_a_server_that_another_authority_knows_is_refused(lab: str, keys: Keys, 
     assert theirs.authority != mine.authority
     other_authority = Access(mine.token, mine.recovery_token, theirs.authority, mine.server_name)
     other_name = Access(mine.token, mine.recovery_token, mine.authority, theirs.server_name)
-    for door in (
+    for api in (
         ConsulClient(port_of(lab), keys=lambda: other_authority),
         ConsulClient(port_of(lab), keys=lambda: other_name),
     ):
         with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
-            door.request("GET", "/v1/status/leader")
+            api.request("GET", "/v1/status/leader")
     assert ConsulClient(port_of(name), keys=lambda: theirs).request("GET", "/v1/status/leader")
 
 

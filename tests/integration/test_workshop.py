@@ -185,8 +185,8 @@ def ending(made: Room, *words: str, expires: str = "") -> None:
     """Run a script that ends a workshop, as labctl's module does."""
     labels = {REAPER: made.name, "raft-labctl.owner": made.person.owner, "raft-labctl.expires": expires}
     marks = [word for label, value in labels.items() if value for word in ("--label", f"{label}={value}")]
-    door = ("--network", "none", "--user", "0:0", "--volume", "/var/run/docker.sock:/run/docker.sock")
-    docker("run", "--detach", *door, *marks, "--entrypoint", "sh", f"raft-labctl/consul:{VERSION}", "-c", *words)
+    access = ("--network", "none", "--user", "0:0", "--volume", "/var/run/docker.sock:/run/docker.sock")
+    docker("run", "--detach", *access, *marks, "--entrypoint", "sh", f"raft-labctl/consul:{VERSION}", "-c", *words)
 
 
 def test_the_end_of_somebody_elses_workshop_of_that_name_removes_nothing_of_mine(ada: Person, bob: Person) -> None:

@@ -39,7 +39,7 @@ def _nothing_of_this_machine(tmp_path_factory: pytest.TempPathFactory, monkeypat
     own = tmp_path_factory.getbasetemp() / f"nothing-{next(_tests)}"
     monkeypatch.setenv("DOCKER_HOST", f"unix://{own}/no-engine.sock")
     monkeypatch.setenv("XDG_STATE_HOME", str(own / "state"))
-    foreign_labels.told()
+    foreign_labels.sentences()
     for name in ("DOCKER_CONTEXT", "DOCKER_CERT_PATH", "LABCTL_OWNER", "LABCTL_LAB", "LABCTL_DEBUG", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
 

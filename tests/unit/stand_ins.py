@@ -105,17 +105,17 @@ class FakeDocker:
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
         self._lock = threading.RLock()
-        self._door = FakeDockerApi(self._do, self._objects.__getitem__)
-        self.host = f"unix://{self._door.socket}"
+        self._api = FakeDockerApi(self._do, self._objects.__getitem__)
+        self.host = f"unix://{self._api.socket}"
 
     def over_tcp(self) -> AbstractContextManager[str]:
         """Its engine's API on loopback, too; yields the address."""
-        return self._door.over_tcp()
+        return self._api.over_tcp()
 
     def beside(self) -> FakeEngine:
         """An engine whose labs and images are there, too, as its lists give them."""
-        self._door.beside = FakeEngine()
-        return self._door.beside
+        self._api.beside = FakeEngine()
+        return self._api.beside
 
     # -- what tests put in and look at -----------------------------------------------------------------------
 
@@ -182,7 +182,7 @@ class FakeDocker:
         return [call for call in self.calls if set(words) <= set(call)]
 
     def close(self) -> None:
-        self._door.close()
+        self._api.close()
         self._requests.write(b"\n")
         self._thread.join()
         self._requests.close()

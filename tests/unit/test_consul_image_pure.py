@@ -152,12 +152,12 @@ def _image(version: str, source: str, created: str = "1", origin: str = "") -> A
 
 def test_the_newest_version_is_chosen_and_then_the_youngest_image() -> None:
     images = [_image("1.9.0", "debian", "9"), _image("1.10.0", "release", "1"), _image("1.10.0", "binary", "2")]
-    assert image_choice.choose(images, image_choice.Wanted()) == images[2]
+    assert image_choice.choose(images, image_choice.ImageRequest()) == images[2]
 
 
 def test_a_demand_is_met_or_nothing_is_chosen() -> None:
     images = [_image("1.9.0", "debian"), _image("1.10.0", "binary", origin=DIGEST)]
-    wanted = image_choice.Wanted
+    wanted = image_choice.ImageRequest
     assert image_choice.choose(images, wanted(source="debian")) == images[0]
     assert image_choice.choose(images, wanted(version="1.10.0")) == images[1]
     assert image_choice.choose(images, wanted(source="binary", origin=DIGEST)) == images[1]

@@ -72,11 +72,11 @@ class Endpoints:
         self._docker, self._lab, self._find_lab, self._look_up = docker, lab, find_lab, look_up
         self._lock = threading.Lock()
         self._looked = 0.0
-        self._doors = _doors_of(lab)
+        self._apis = _apis_of(lab)
 
     def of(self, server: str) -> ConsulClient | None:
         """A server's HTTP API; None while it does not run."""
-        return self._doors.get(server)
+        return self._apis.get(server)
 
     def look_again(self) -> None:
         """Ask Docker, unless another client just did."""
@@ -88,15 +88,15 @@ class Endpoints:
             except LabctlError:
                 lab = None  # an engine that is busy now answers later
             if lab is not None:
-                self._doors = _doors_of(lab)
+                self._apis = _apis_of(lab)
             self._looked = time.monotonic()
 
 
-def _doors_of(lab: Lab) -> dict[str, ConsulClient]:
-    return {server.name: server.door for server in lab.servers if server.door is not None}
+def _apis_of(lab: Lab) -> dict[str, ConsulClient]:
+    return {server.name: server.api for server in lab.servers if server.api is not None}
 
 
-class Crowd:
+class ClientPool:
     """All clients of a run.
 
     Args:
@@ -119,7 +119,7 @@ class Crowd:
     ) -> None:
         self.lab, self.clock, self.tools, self.pauses = lab, clock, tools, pauses
         self.prefix = f"{PREFIX}{secrets.token_hex(4)}/"
-        self.doors = Endpoints(docker, lab, tools.find_lab, pauses.look_up)
+        self.endpoints = Endpoints(docker, lab, tools.find_lab, pauses.look_up)
         self.stopped = threading.Event()
         self.add_seconds = max(pauses.add, seconds * len(lab.servers) / MOST_ADDED)
         self._first: list[Operation] = []
@@ -161,8 +161,8 @@ class Crowd:
 
     def store(self, server: str) -> Store | None:
         """A connection to a server; None while it does not run."""
-        door = self.doors.of(server)
-        return None if door is None else self.tools.store(door, self.lab.name, TIMEOUT_SECONDS)
+        api = self.endpoints.of(server)
+        return None if api is None else self.tools.store(api, self.lab.name, TIMEOUT_SECONDS)
 
     def last_look(self, deadline: float) -> Final | None:
         """Read every key in consistent mode, through any server that answers; None where none did in time.
@@ -183,13 +183,13 @@ class Crowd:
                 return None
             store = self.store(server.name)
             if store is None:
-                self.doors.look_again()
+                self.endpoints.look_again()
                 time.sleep(self.pauses.back_off)
                 continue
             try:
                 entries = store.all(self.prefix)
             except (NotApplied, Indeterminate):
-                self.doors.look_again()
+                self.endpoints.look_again()
                 time.sleep(self.pauses.back_off)
                 continue
             finally:
@@ -257,18 +257,18 @@ def _last_to_come(operations: Iterable[Operation], final: Final | None) -> float
 class _Client(threading.Thread, ABC):
     """One client of one server: it sends one request at a time."""
 
-    def __init__(self, crowd: Crowd, server: str, name: str) -> None:
+    def __init__(self, pool: ClientPool, server: str, name: str) -> None:
         super().__init__(name=name, daemon=True)
         self.operations: list[Operation] = []
         self.died = ""
-        self._crowd, self._server = crowd, server
+        self._pool, self._server = pool, server
         self._store: Store | None = None
-        self._door: ConsulClient | None = None
+        self._api: ConsulClient | None = None
 
     def run(self) -> None:
         """Work until the pool is stopped."""
         try:
-            while not self._crowd.stopped.is_set():
+            while not self._pool.stopped.is_set():
                 self.work()
         except Exception as error:
             logging.getLogger(__name__).debug("where it came from", exc_info=True)
@@ -285,7 +285,7 @@ class _Client(threading.Thread, ABC):
         """Ask once, and wait a moment."""
 
     def _rest(self, seconds: float) -> None:
-        self._crowd.stopped.wait(seconds)
+        self._pool.stopped.wait(seconds)
 
     def _ask(  # noqa: PLR0913 - what an operation is
         self,
@@ -298,7 +298,7 @@ class _Client(threading.Thread, ABC):
         mode: Mode | None = None,
     ) -> Entry | bool | None:
         """Send a request and record its outcome; returns the answer, None if there is none."""
-        begin = self._crowd.clock()
+        begin = self._pool.clock()
         # An unforeseen error does not show either whether the request took effect.
         outcome: Outcome = "unanswered"
         answer: bool | Entry | None = None
@@ -313,32 +313,32 @@ class _Client(threading.Thread, ABC):
         except Indeterminate:
             pass
         finally:
-            end = self._crowd.clock()
+            end = self._pool.clock()
             self.operations.append(
                 Operation(begin, end, self.name, self._server, kind, key, outcome, value, before, index, mode)
             )
         if outcome in {"refused", "unanswered"}:
-            self._crowd.doors.look_again()
-            self._rest(self._crowd.pauses.back_off)
+            self._pool.endpoints.look_again()
+            self._rest(self._pool.pauses.back_off)
         return answer
 
     def _connected(self) -> Store:
-        door = self._crowd.doors.of(self._server)
-        if door is None:
+        api = self._pool.endpoints.of(self._server)
+        if api is None:
             raise NotApplied(f"{self._server} does not run")
-        if self._store is None or door != self._door:
+        if self._store is None or api != self._api:
             if self._store is not None:
                 self._store.close()
-            store = self._crowd.tools.store(door, self._crowd.lab.name, TIMEOUT_SECONDS)
-            self._store, self._door = store, door
+            store = self._pool.tools.store(api, self._pool.lab.name, TIMEOUT_SECONDS)
+            self._store, self._api = store, api
         return self._store
 
     def _read(self, key: str, mode: Mode) -> Entry | None:
-        entry = self._ask("read", key, lambda store: store.get(self._crowd.prefix + key, mode), mode=mode)
+        entry = self._ask("read", key, lambda store: store.get(self._pool.prefix + key, mode), mode=mode)
         return entry if isinstance(entry, Entry) else None
 
     def _replace(self, key: str, before: str | None, index: int, value: str) -> None:
-        full = self._crowd.prefix + key
+        full = self._pool.prefix + key
         self._ask("cas", key, lambda store: store.put(full, value, cas=index), value=value, before=before)
 
 
@@ -363,8 +363,8 @@ class _Adder(_Client):
     def work(self) -> None:
         value = f"{self.name}:{len(self.operations)}"
         key = f"set/{value}"
-        self._ask("add", key, lambda store: store.put(self._crowd.prefix + key, value), value=value)
-        self._rest(self._crowd.add_seconds)
+        self._ask("add", key, lambda store: store.put(self._pool.prefix + key, value), value=value)
+        self._rest(self._pool.add_seconds)
 
 
 class _Changer(_Client):
@@ -376,7 +376,7 @@ class _Changer(_Client):
         entry = self._read(key, "consistent")
         if entry is not None:
             self._replace(key, entry.value, entry.index, f"{self.name}:{number}")
-        self._rest(self._crowd.pauses.change)
+        self._rest(self._pool.pauses.change)
 
 
 class _Reader(_Client):
@@ -385,4 +385,4 @@ class _Reader(_Client):
     def work(self) -> None:
         number = len(self.operations)
         self._read(REGISTERS[number // len(MODES) % len(REGISTERS)], MODES[number % len(MODES)])
-        self._rest(self._crowd.pauses.read)
+        self._rest(self._pool.pauses.read)

@@ -83,7 +83,7 @@ def operation_row(operation: Operation) -> dict[str, Any]:
     }
 
 
-def told(operation: Operation) -> str:
+def operation_sentence(operation: Operation) -> str:
     """An operation as a sentence of a history, without its times."""
     via = f"through {operation.server}"
     if operation.kind == "add":
@@ -94,7 +94,7 @@ def told(operation: Operation) -> str:
         what = f"reads {operation.key} {via}, {operation.mode}"
     answers = {
         "done": f": {operation.value or 'nothing'}" if operation.kind == "read" else ": done",
-        "mismatch": ": told that it is another value by now",
+        "mismatch": ": it was another value by then",
         "refused": ": refused",
         "unanswered": ": no answer",
     }

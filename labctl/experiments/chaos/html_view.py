@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from labctl.experiments.chaos import text_view
 from labctl.experiments.chaos.chart import LANE, LEFT, RIGHT, TOP, chart_of
-from labctl.experiments.chaos.history import told
+from labctl.experiments.chaos.history import operation_sentence
 from labctl.terminal.templates import template
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def html(report: Report) -> str:
         sentence=text_view.sentence(report),
         requests=text_view.requests(report),
         names=text_view.NAMES,
-        told=told,
+        operation_sentence=operation_sentence,
         drawing=Markup(svg(report)),  # noqa: S704 - made by the template above, which escapes
     )
 

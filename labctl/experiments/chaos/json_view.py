@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from labctl.experiments.chaos.history import operation_row, told
+from labctl.experiments.chaos.history import operation_row, operation_sentence
 from labctl.experiments.chaos.timeline import WITH_AN_ANSWER, availability
 from labctl.raft.quantiles import quantile
 from labctl.shared.words import stamp
@@ -14,7 +14,7 @@ from labctl.shared.words import stamp
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from labctl.experiments.chaos.checkers.read_staleness import Freshness
+    from labctl.experiments.chaos.checkers.read_staleness import Staleness
     from labctl.experiments.chaos.checkers.result import Check
     from labctl.experiments.chaos.history import Operation
     from labctl.experiments.chaos.report import Disturbance, Report
@@ -98,11 +98,11 @@ def check_row(check: Check) -> dict[str, Any]:
         "verdict": check.verdict,
         "sentence": check.sentence,
         "violations": check.violations,
-        "history": [{**operation_row(each), "told": told(each)} for each in history],
+        "history": [{**operation_row(each), "told": operation_sentence(each)} for each in history],
     }
 
 
-def reads_row(read: Freshness) -> dict[str, Any]:
+def reads_row(read: Staleness) -> dict[str, Any]:
     """The reads of one mode."""
     return {
         "mode": read.mode,
@@ -110,7 +110,7 @@ def reads_row(read: Freshness) -> dict[str, Any]:
         "behind": read.behind,
         "went_back": read.went_back,
         "furthest_seconds": _short(read.furthest),
-        "furthest": {**operation_row(read.shown), "told": told(read.shown)} if read.shown else None,
+        "furthest": {**operation_row(read.shown), "told": operation_sentence(read.shown)} if read.shown else None,
     }
 
 

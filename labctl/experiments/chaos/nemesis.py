@@ -58,7 +58,7 @@ class Verbs:
 VERBS = Verbs()
 
 
-class Disturber:
+class Nemesis:
     """Carries out a schedule.
 
     Args:

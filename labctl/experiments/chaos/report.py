@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from labctl.experiments.chaos.checkers.cas_checker import check_cas, check_reads
-from labctl.experiments.chaos.checkers.read_staleness import Freshness, freshness
+from labctl.experiments.chaos.checkers.read_staleness import Staleness, freshness
 from labctl.experiments.chaos.checkers.result import CHECKS, Check, Verdict, worst
 from labctl.experiments.chaos.checkers.set_checker import check_added
 from labctl.experiments.chaos.timeline import Slice, timeline
@@ -101,7 +101,7 @@ class Report:
 
     run: Run
     checks: tuple[Check, ...]
-    reads: tuple[Freshness, ...]
+    reads: tuple[Staleness, ...]
     slices: tuple[Slice, ...] = field(default=())
 
     @property

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from labctl.engine.client import LATE_SECONDS
 from labctl.errors import ExitCode, LabctlError
-from labctl.experiments.chaos.clients import PAUSES, Crowd, Pauses
+from labctl.experiments.chaos.clients import PAUSES, ClientPool, Pauses
 from labctl.experiments.chaos.json_view import history_text
-from labctl.experiments.chaos.nemesis import Disturber
+from labctl.experiments.chaos.nemesis import Nemesis
 from labctl.experiments.chaos.report import Disturbance, LeadershipSpan, Report, Run, report_of
 from labctl.experiments.chaos.schedule import Step, schedule
-from labctl.experiments.teardown import Ending, sentence_of, undisturbed
+from labctl.experiments.teardown import Ending, deferred_interrupts, sentence_of
 from labctl.experiments.tools import ExperimentTools
 from labctl.faults import context, heal
 from labctl.lab.desired_state import refuse_foreign
@@ -70,7 +70,7 @@ class ChaosTools(ExperimentTools):
 
     Attributes:
         heal_lab: as `labctl fault heal` does it.
-        disturber: what carries the schedule out.
+        nemesis: what carries the schedule out.
         judge: gives the verdict of a run.
         save: write a text to a file.
         pauses: how long clients pause.
@@ -79,7 +79,7 @@ class ChaosTools(ExperimentTools):
     """
 
     heal_lab: Callable[..., object] = heal.heal
-    disturber: Callable[..., Disturber] = Disturber
+    nemesis: Callable[..., Nemesis] = Nemesis
     judge: Callable[[Run], Report] = report_of
     save: Callable[[str, Path], None] = save
     pauses: Pauses = PAUSES
@@ -121,7 +121,7 @@ def run(asked: ChaosRequest, steps: Steps, tools: ChaosTools = TOOLS) -> Report:
     docker = tools.connect()
     planned = plan(asked, docker, tools)
     most = asked.seconds + asked.timeout + _HEALING_SECONDS
-    with tools.alone_with(planned.lab, asked.owner, f"labctl chaos {planned.lab.name}", most) as keep:
+    with tools.exclusive_lab_lock(planned.lab, asked.owner, f"labctl chaos {planned.lab.name}", most) as keep:
         refuse_unfit(docker, planned.lab, tools)
         return _run(docker, planned, asked, steps, tools, keep)
 
@@ -138,34 +138,34 @@ def _run(  # noqa: PLR0913, PLR0917 - what is broken, for whom, and how
     def clock() -> float:
         return tools.time.now() - origin
 
-    crowd = Crowd(docker, lab, asked.seconds, clock, tools, tools.pauses)
-    disturber = tools.disturber(lab, asked.owner, clock, _telling(steps), tools)
+    pool = ClientPool(docker, lab, asked.seconds, clock, tools, tools.pauses)
+    nemesis = tools.nemesis(lab, asked.owner, clock, _telling(steps), tools)
     try:
-        crowd.begin()
+        pool.begin()
     except BaseException:
-        _give_up(crowd)
+        _give_up(pool)
         raise
     # From here on there may be findings, and no failure may lose them.
     with Ending() as ending:
         _break(
-            partial(disturber.run, planned.steps, keep, asked.seconds), disturber.stop,
+            partial(nemesis.run, planned.steps, keep, asked.seconds), nemesis.stop,
             lambda: tools.time.sleep(max(asked.seconds - clock(), 0.0)), ending,
         )  # fmt: skip
         steps.begin(f"heal {lab.name}")
         healed, ready_after = _mended(docker, asked, lab, clock, steps, ending, tools)
-        operations = crowd.end()
+        operations = pool.end()
         seconds = clock()
         _keep(operations, asked.history, ending, tools.save)
-        final = _at_the_end(crowd, ending) if ready_after is not None else None
-        done = sorted(disturber.done, key=lambda disturbance: disturbance.begin)
+        final = _at_the_end(pool, ending) if ready_after is not None else None
+        done = sorted(nemesis.done, key=lambda disturbance: disturbance.begin)
         _remove(
-            crowd, operations, final, _settled(healed, done, tools.pauses) if ready_after is not None else None, ending
+            pool, operations, final, _settled(healed, done, tools.pauses) if ready_after is not None else None, ending
         )
         report = tools.judge(
             Run(
                 lab.name, lab.spec.version, tuple(server.name for server in lab.servers), planned.seed, asked.seconds,
                 asked.mix, began, seconds, tuple(done), tuple(operations), final, ready_after=ready_after,
-                died=tuple(crowd.died),
+                died=tuple(pool.died),
             )
         )  # fmt: skip
         leaderships, unknown = _who_led(docker, lab, began, seconds, ending, tools)
@@ -195,17 +195,17 @@ def refuse_unfit(docker: Docker, lab: Lab, tools: ExperimentTools = TOOLS) -> No
 
 def _break(run_all: Callable[[], None], stop: Callable[[], None], wait: Callable[[], None], ending: Ending) -> None:
     """Carry out the schedule while clients work; faults by signals are lifted even after an interrupt."""
-    with ending.going_on("The breaking ended early"):
+    with ending.attempt("The breaking ended early"):
         run_all()
         wait()
     stop()
 
 
-def _give_up(crowd: Crowd) -> None:
+def _give_up(pool: ClientPool) -> None:
     """The lab took no write, or an interrupt came before the first fault."""
-    with undisturbed():
-        crowd.end()
-        crowd.clear()
+    with deferred_interrupts():
+        pool.end()
+        pool.clear()
 
 
 def _mended(  # noqa: PLR0913, PLR0917 - what healing needs
@@ -232,7 +232,7 @@ def _mended(  # noqa: PLR0913, PLR0917 - what healing needs
     ready_after = None
     problems = len(ending.problems)
     if ending.interrupts == interrupts:
-        with ending.going_on(f"Nobody could say whether the lab {lab.name} is ready"):
+        with ending.attempt(f"Nobody could say whether the lab {lab.name} is ready"):
             if _is_ready_within(docker, lab.name, asked.timeout - (clock() - begin), tools):
                 ready_after = clock() - begin
                 tools.time.sleep(tools.afterwards)
@@ -251,7 +251,7 @@ def _is_healed(asked: ChaosRequest, lab: Lab, ending: Ending, tools: ChaosTools)
     problems = len(ending.problems)
     for _ in range(2):
         del ending.problems[problems:]
-        with ending.going_on(f"The lab {lab.name} could not be healed; {command} does it"):
+        with ending.attempt(f"The lab {lab.name} could not be healed; {command} does it"):
             tools.heal_lab(None, context.FaultRequest(lab.name, asked.owner), Steps())
             return True
     if len(ending.problems) == problems:
@@ -295,10 +295,10 @@ def _keep(
         ending.problems.append(sentence_of(error))
 
 
-def _at_the_end(crowd: Crowd, ending: Ending) -> Final | None:
+def _at_the_end(pool: ClientPool, ending: Ending) -> Final | None:
     """The keys at the end."""
-    with ending.going_on("The keys at the end could not be read"):
-        return crowd.last_look(crowd.clock() + _LAST_LOOK_SECONDS)
+    with ending.attempt("The keys at the end could not be read"):
+        return pool.last_look(pool.clock() + _LAST_LOOK_SECONDS)
     return None
 
 
@@ -312,12 +312,12 @@ def _settled(healed: float, done: Iterable[Disturbance], pauses: Pauses) -> floa
 
 
 def _remove(
-    crowd: Crowd, operations: Iterable[Operation], final: Final | None, settled: float | None, ending: Ending
+    pool: ClientPool, operations: Iterable[Operation], final: Final | None, settled: float | None, ending: Ending
 ) -> None:
     """Remove what the run wrote."""
-    left = f"Keys below {crowd.prefix} are left in the lab {crowd.lab.name}, and the next run removes them"
-    with ending.going_on(left):
-        if not crowd.remove(operations, final, settled):
+    left = f"Keys below {pool.prefix} are left in the lab {pool.lab.name}, and the next run removes them"
+    with ending.attempt(left):
+        if not pool.remove(operations, final, settled):
             ending.problems.append(f"{left}: no server removed them.")
 
 
@@ -331,7 +331,7 @@ def _telling(steps: Steps) -> Callable[[Disturbance], None]:
     return tell
 
 
-def by_its_clock(lab: Lab, time: datetime, tools: ExperimentTools = TOOLS) -> datetime:
+def host_time(lab: Lab, time: datetime, tools: ExperimentTools = TOOLS) -> datetime:
     """The time of the Docker host's clock, which stamps the logs, at a time of this machine's clock."""
     difference = tools.difference(lab.place)
     return time + timedelta(seconds=difference.seconds) if difference is not None and difference.certain else time
@@ -342,9 +342,9 @@ def _who_led(  # noqa: PLR0913, PLR0917 - whose, from when to when
 ) -> tuple[tuple[LeadershipSpan, ...], str]:
     """Who led when, or why that is not known."""
     failed = ""
-    with ending.going_on("Who led is not known"):
+    with ending.attempt("Who led is not known"):
         try:
-            return leaderships_within(docker, lab, by_its_clock(lab, began, tools), seconds, tools), ""
+            return leaderships_within(docker, lab, host_time(lab, began, tools), seconds, tools), ""
         except Exception as error:  # noqa: BLE001 - all else is known, so the run has not failed
             failed = sentence_of(error)
     return (), failed or "labctl was interrupted."

@@ -6,7 +6,7 @@ import shutil
 import textwrap
 from typing import TYPE_CHECKING
 
-from labctl.experiments.chaos.history import told
+from labctl.experiments.chaos.history import operation_sentence
 from labctl.experiments.chaos.json_view import totals
 from labctl.experiments.chaos.timeline import availability, timeline
 from labctl.terminal.style import harmless, paint, paint_server, sign, table, width
@@ -79,7 +79,10 @@ def _check(check: Check, wide: int) -> str:
     first = _wrapped(front, f"{NAMES[check.name]}: {harmless(check.sentence)}.", wide)
     if check.shown is None:
         return first
-    lines = [f"    {each.begin:8.3f}s to {each.end:8.3f}s  {harmless(told(each))}" for each in check.shown.history]
+    lines = [
+        f"    {each.begin:8.3f}s to {each.end:8.3f}s  {harmless(operation_sentence(each))}"
+        for each in check.shown.history
+    ]
     more = [f"    and {check.violations - 1} more like it"] if check.violations > 1 else []
     return "\n".join([first, *lines, *more])
 

@@ -74,7 +74,9 @@ def failover(asked: MeasureRequest, steps: Steps, tools: FailoverTools = TOOLS) 
     client = tools.connect()
     lab = tools.choose_lab(client, asked.lab, asked.owner)
     refuse_foreign(lab, asked.owner)
-    with tools.alone_with(lab, asked.owner, f"labctl measure failover {lab.name}", asked.times * _MOST_SECONDS) as keep:
+    with tools.exclusive_lab_lock(
+        lab, asked.owner, f"labctl measure failover {lab.name}", asked.times * _MOST_SECONDS
+    ) as keep:
         _refuse_unfit(lab, tools)
         _refuse_other_clock(lab, tools)
         predicted = expected(timers_of(lab.raft_multiplier), lab.spec.servers, pre_vote=has_pre_vote(lab.spec.version))

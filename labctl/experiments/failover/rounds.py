@@ -13,7 +13,7 @@ from labctl.engine.kv import Indeterminate, NotApplied
 from labctl.errors import ExitCode, LabctlError
 from labctl.experiments.failover.from_logs import told_by_logs
 from labctl.experiments.failover.write_probe import FirstWrite
-from labctl.experiments.teardown import sentence_of, undisturbed
+from labctl.experiments.teardown import deferred_interrupts, sentence_of
 from labctl.experiments.tools import ExperimentTools
 from labctl.faults import processes
 from labctl.faults.process_verbs import BACK_FROM
@@ -169,7 +169,7 @@ class Failovers:
 
     def _bring_back(self, leader: Server) -> None:
         """Bring the old leader back. A request that Docker did not answer may still take effect: look twice."""
-        with undisturbed():
+        with deferred_interrupts():
             for _ in range(2):
                 lab = self._now()
                 if verb := BACK_FROM.get(lab.server(leader.name).state):
@@ -195,9 +195,9 @@ class Failovers:
         self._steps.note(f"Keys under {self._prefix} are left in the lab {self._lab.name}: {why or 'interrupted.'}")
 
     def _is_removed_through(self, server: Server) -> bool:
-        if server.door is None:
+        if server.api is None:
             return False
-        store = self._tools.store(server.door, self._lab.name, 2.0)
+        store = self._tools.store(server.api, self._lab.name, 2.0)
         try:
             store.delete(self._prefix)
             self._tools.time.sleep(_HELD_SECONDS)

@@ -28,7 +28,7 @@ TIMEOUT_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
-class Written:
+class AcknowledgedWrite:
     """A write that was acknowledged.
 
     Attributes:
@@ -58,7 +58,7 @@ class FirstWrite:
         self._lab, self._leader, self._key, self._store = lab, leader, key, store
         self._over = threading.Event()
         self._lock = threading.Lock()
-        self._written: Written | None = None
+        self._written: AcknowledgedWrite | None = None
         others = [server for server in lab.running if server.name != leader.name]
         self._threads = [threading.Thread(target=self._ask, args=(server,), daemon=True) for server in others]
 
@@ -72,15 +72,15 @@ class FirstWrite:
         for thread in self._threads:
             thread.join()
 
-    def wait(self, seconds: float) -> Written | None:
+    def wait(self, seconds: float) -> AcknowledgedWrite | None:
         """The first write; None where there was none in that time."""
         self._over.wait(seconds)
         return self._written
 
     def _ask(self, server: Server) -> None:
-        if server.door is None:
+        if server.api is None:
             return
-        store = self._store(server.door, self._lab.name, TIMEOUT_SECONDS)
+        store = self._store(server.api, self._lab.name, TIMEOUT_SECONDS)
         unseen = datetime.now(UTC)
         while not self._over.is_set():
             asked = datetime.now(UTC)
@@ -106,5 +106,5 @@ class FirstWrite:
         now = datetime.now(UTC)
         with self._lock:
             if self._written is None:
-                self._written = Written(now, server.name, (now - unseen).total_seconds())
+                self._written = AcknowledgedWrite(now, server.name, (now - unseen).total_seconds())
         self._over.set()

@@ -32,7 +32,7 @@ _ADDRESS = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._:-]{0,252}[A-Za-z0-9])?", re.ASC
 
 
 @dataclass(frozen=True)
-class Way:
+class HostAccess:
     """How attendees reach the Docker host of their seat.
 
     Attributes:
@@ -92,7 +92,7 @@ class Card:
     seat: str
     number: int
     lab: str
-    way: Way
+    way: HostAccess
     servers: tuple[Server, ...]
     profile: str
     expires: str | None
@@ -108,7 +108,7 @@ class Card:
         return self.profile == "full"
 
 
-def way_to(host: Host, login: str | None, address: str | None) -> Way:
+def way_to(host: Host, login: str | None, address: str | None) -> HostAccess:
     """How attendees reach a Docker host.
 
     Args:
@@ -127,17 +127,17 @@ def way_to(host: Host, login: str | None, address: str | None) -> Way:
     if address is not None and not _ADDRESS.fullmatch(address):
         raise LabctlError(f"{address!a} is no host name and no address.", ExitCode.USAGE)
     where = address if host.local else host.address
-    return Way(host.name, where, host.port, login or LOGIN)
+    return HostAccess(host.name, where, host.port, login or LOGIN)
 
 
-def card_of(workshop: Workshop, seat: Seat, way: Way, seed: bytes) -> Card:
+def card_of(workshop: Workshop, seat: Seat, way: HostAccess, seed: bytes) -> Card:
     """The card of a seat, derived from its settings: the same seat on the same Docker host gets the same card again."""
     names = lab_names.server_names(workshop.spec.servers)
     addresses = subnets.addresses(seat.subnet, workshop.spec.servers)
     ports: list[int | None] = [seat.http_port + number if seat.http_port else None for number in range(len(names))]
     servers = tuple(Server(*each) for each in zip(names, addresses, ports, strict=True))
     token = derived_secrets.token(seed)
-    where, port = _door(servers[0], workshop.spec.profile)
+    where, port = _api(servers[0], workshop.spec.profile)
     ssh = None
     if way.address is not None:
         ssh = _forwarding(way, seat.name, f"{where}:{port}")
@@ -160,7 +160,7 @@ def card_of(workshop: Workshop, seat: Seat, way: Way, seed: bytes) -> Card:
     )
 
 
-def _door(server: Server, profile: str) -> tuple[str, int]:
+def _api(server: Server, profile: str) -> tuple[str, int]:
     """The address of a server on the Docker host itself.
 
     Its port on the loopback is only known beforehand if the file sets it; the server's own address never changes.
@@ -168,10 +168,10 @@ def _door(server: Server, profile: str) -> tuple[str, int]:
     return (LOOPBACK, server.port) if server.port is not None else (server.address, lab_names.HTTP_PORTS[profile])
 
 
-def _forwarding(way: Way, seat: str, door: str) -> str:
+def _forwarding(way: HostAccess, seat: str, target: str) -> str:
     login = way.login.replace(SEAT, seat)
     port = f"-p {way.port} " if way.port not in (None, _SSH_PORT) else ""
-    return f"ssh -N -L {_OWN_PORT}:{door} {port}{shlex.quote(f'{login}@{way.address}')}"
+    return f"ssh -N -L {_OWN_PORT}:{target} {port}{shlex.quote(f'{login}@{way.address}')}"
 
 
 def _first(url: str, token: str | None) -> tuple[Command, ...]:

@@ -48,7 +48,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Removed:
+class Removal:
     """The result of a `down`: each lab's removed parts by name, why others could not be removed, and what is left.
 
     `unseen` are the Docker hosts that could not be checked for leftovers, with the reasons.

@@ -89,7 +89,7 @@ def lost(plan: Plan) -> dict[str, str]:
     }
 
 
-def refuse_what_does_not_fit(plan: Plan, wanted: Container[str] | None = None) -> None:
+def refuse_unplaced(plan: Plan, wanted: Container[str] | None = None) -> None:
     """Raise LabctlError (refused) where a wanted lab has no place; all are wanted where none is named."""
     unplaced = [lab for lab in plan.placement.unplaced if wanted is None or lab in wanted]
     if not unplaced:

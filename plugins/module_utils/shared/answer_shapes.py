@@ -18,7 +18,7 @@ _NO_MOMENT = -62_135_596_800
 _MOST = 2**63
 
 
-class Odd(NamedTuple):
+class Mismatch(NamedTuple):
     """A mismatch: where it is in the answer, what is there, and what was expected."""
 
     where: str
@@ -41,8 +41,8 @@ def shown(value: Any) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
-def _is(expected: str, test: Callable[[Any], bool]) -> Callable[[Any, str], Odd | None]:
-    return lambda value, where: None if test(value) else Odd(where, value, expected)
+def _is(expected: str, test: Callable[[Any], bool]) -> Callable[[Any, str], Mismatch | None]:
+    return lambda value, where: None if test(value) else Mismatch(where, value, expected)
 
 
 def _text(value: Any) -> bool:
@@ -103,29 +103,29 @@ prefix = _is("the length of a subnet", lambda value: type(value) is int and 0 <=
 _INSIDE = re.compile(r"([0-9]{1,5})(/[a-z]{1,8})?", re.ASCII)
 
 
-def some(shape: Callable[[Any, str], Odd | None]) -> Callable[[Any, str], Odd | None]:
+def some(shape: Callable[[Any, str], Mismatch | None]) -> Callable[[Any, str], Mismatch | None]:
     """Of that shape, or null."""
     return lambda value, where: None if value is None else shape(value, where)
 
 
-def listed(shape: Callable[[Any, str], Odd | None]) -> Callable[[Any, str], Odd | None]:
+def listed(shape: Callable[[Any, str], Mismatch | None]) -> Callable[[Any, str], Mismatch | None]:
     """A list of things of that shape."""
 
-    def look(value: Any, where: str) -> Odd | None:
+    def look(value: Any, where: str) -> Mismatch | None:
         if not isinstance(value, list):
-            return Odd(where, value, "a list")
+            return Mismatch(where, value, "a list")
         problems = (shape(element, f"{where}[{at}]") for at, element in enumerate(value))
         return next((odd for odd in problems if odd is not None), None)
 
     return look
 
 
-def named(shape: Callable[[Any, str], Odd | None]) -> Callable[[Any, str], Odd | None]:
+def named(shape: Callable[[Any, str], Mismatch | None]) -> Callable[[Any, str], Mismatch | None]:
     """An object whose values all have that shape."""
 
-    def look(value: Any, where: str) -> Odd | None:
+    def look(value: Any, where: str) -> Mismatch | None:
         if not isinstance(value, dict):
-            return Odd(where, value, "an object")
+            return Mismatch(where, value, "an object")
         problems = (shape(element, f"{where}.{key[:_SHOWN]!a}") for key, element in value.items())
         return next((odd for odd in problems if odd is not None), None)
 
@@ -133,16 +133,16 @@ def named(shape: Callable[[Any, str], Odd | None]) -> Callable[[Any, str], Odd |
 
 
 def with_keys(
-    must: Mapping[str, Callable[[Any, str], Odd | None]], may: Mapping[str, Callable[[Any, str], Odd | None]]
-) -> Callable[[Any, str], Odd | None]:
+    must: Mapping[str, Callable[[Any, str], Mismatch | None]], may: Mapping[str, Callable[[Any, str], Mismatch | None]]
+) -> Callable[[Any, str], Mismatch | None]:
     """An object that has some keys, and may have others, each of its shape; of these, also null."""
 
-    def look(value: Any, where: str) -> Odd | None:
+    def look(value: Any, where: str) -> Mismatch | None:
         if not isinstance(value, dict):
-            return Odd(where, value, "an object")
+            return Mismatch(where, value, "an object")
         missing = next((key for key in must if key not in value), None)
         if missing is not None:
-            return Odd(where, value, f"an object with {missing}")
+            return Mismatch(where, value, f"an object with {missing}")
         shapes = {**{key: some(shape) for key, shape in may.items()}, **must}
         problems = (shape(value[key], f"{where}.{key}") for key, shape in shapes.items() if key in value)
         return next((odd for odd in problems if odd is not None), None)
@@ -178,13 +178,13 @@ CONTAINERS = listed(
 _bound = named(some(listed(with_keys({}, {"HostPort": _is("a port", _port), "HostIp": address}))))
 
 
-def _bindings(value: Any, where: str) -> Odd | None:
+def _bindings(value: Any, where: str) -> Mismatch | None:
     """The published ports, by the port inside and its protocol, as `8500/tcp`."""
     if isinstance(value, dict):
         for inside in value:
             match = _INSIDE.fullmatch(inside)
             if match is None or int(match[1]) >= _PORTS:
-                return Odd(f"a name in {where}", inside, "a port with its protocol")
+                return Mismatch(f"a name in {where}", inside, "a port with its protocol")
     return _bound(value, where)
 
 
@@ -255,7 +255,7 @@ INSPECTED = {
 _BY_KIND = {"containers": CONTAINER, "exec": ENDED}
 
 
-def shape_of(path: str) -> Callable[[Any, str], Odd | None]:
+def shape_of(path: str) -> Callable[[Any, str], Mismatch | None]:
     """The shape of an answer, by the path of the engine's API."""
     kind = path.split("/")[1] if path.count("/") == 3 and path.endswith("/json") else ""  # noqa: PLR2004
     return _BY_PATH.get(path) or _BY_KIND.get(kind, anything)

@@ -80,17 +80,17 @@ class ConsulClient:
 class _Connection(TimedConnection):
     """HTTP through a client: over TCP or a Unix socket, and over TLS where the client has keys."""
 
-    def __init__(self, door: ConsulClient, timeout: float, most: int) -> None:
-        super().__init__(LOOPBACK, door.port, timeout=timeout, most=most)
-        self._door = door
+    def __init__(self, api: ConsulClient, timeout: float, most: int) -> None:
+        super().__init__(LOOPBACK, api.port, timeout=timeout, most=most)
+        self._api = api
 
     def connect(self) -> None:
         """Open the connection. Raises OSError."""
-        access = self._door.keys() if self._door.keys is not None else None
-        if self._door.socket:
+        access = self._api.keys() if self._api.keys is not None else None
+        if self._api.socket:
             self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self.sock.settimeout(self.timeout)
-            self.sock.connect(self._door.socket)
+            self.sock.connect(self._api.socket)
         else:
             super().connect()
         if access is not None:
@@ -110,5 +110,5 @@ class _Connection(TimedConnection):
         encode_chunked: bool = False,
     ) -> None:
         """Send a request, with the token where the client has keys. Raises OSError."""
-        shown = self._door.keys().headers(url) if self._door.keys is not None else {}
+        shown = self._api.keys().headers(url) if self._api.keys is not None else {}
         super().request(method, url, body, {**(headers or {}), **shown}, encode_chunked=encode_chunked)

@@ -659,7 +659,7 @@ def _part(text: str) -> str:
     return quote(text, safe="")
 
 
-def read_answer(said: bytes, shape: Callable[[Any, str], answer_shapes.Odd | None], doing: str) -> Any:
+def read_answer(said: bytes, shape: Callable[[Any, str], answer_shapes.Mismatch | None], doing: str) -> Any:
     """An engine's answer in its shape. Raises DockerError."""
     try:
         document = json.loads(said)

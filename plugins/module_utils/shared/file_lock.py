@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _LONGEST_NOTE = 2000
 
 
-class Held(NamedTuple):
+class HeldLock(NamedTuple):
     """A held lock: its descriptor, and the note of a previous holder that did not remove it, or ""."""
 
     handle: int
@@ -22,7 +22,7 @@ class Held(NamedTuple):
 
 
 @contextlib.contextmanager
-def held(path: Path, note: str, pause: Callable[[str], None]) -> Iterator[Held]:
+def locked(path: Path, note: str, pause: Callable[[str], None]) -> Iterator[HeldLock]:
     """Hold the lock. The file stays: a lock on a removed file would not be seen by later processes.
 
     A process that removes the file nevertheless holds the lock meanwhile: waiters then see that it is another file.
@@ -40,7 +40,7 @@ def held(path: Path, note: str, pause: Callable[[str], None]) -> Iterator[Held]:
         with contextlib.suppress(OSError):
             os.ftruncate(handle, 0)
             os.pwrite(handle, note.encode(), 0)
-        yield Held(handle, before)
+        yield HeldLock(handle, before)
     finally:
         with contextlib.suppress(OSError):
             os.ftruncate(handle, 0)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .docker_api import DockerError
 from .engine_lock import LABEL_LOCK, EngineLock, LostError
 from .lab_names import LABEL_LAB, LABEL_OWNER
-from .lock_holder import LockHeldError, holder_of, is_over, told
+from .lock_holder import LockHeldError, holder_of, holder_words, is_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,14 +42,14 @@ class Hold:
         except LostError as error:
             raise DockerError(
                 f"Cannot go on with the lab {self._lab}: its lock was removed, as `docker volume prune` does, and "
-                f"{told(error.rival.note, error.rival.age)} has the lab now. Wait until that has ended, "
+                f"{holder_words(error.rival.note, error.rival.age)} has the lab now. Wait until that has ended, "
                 "then run the same command again.",
                 "refused",
             ) from None
 
 
 @contextlib.contextmanager
-def held(  # noqa: PLR0913 - by whom, for whom, and how
+def locked_lab(  # noqa: PLR0913 - by whom, for whom, and how
     engine: Any,
     lab: str,
     who: Holder,

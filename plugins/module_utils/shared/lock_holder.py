@@ -168,7 +168,7 @@ def is_over(note: str, age: float | None, before: str = "") -> bool:
     return age is not None and age > who.seconds if gone is None else gone
 
 
-def told(note: str, age: float | None = None) -> str:
+def holder_words(note: str, age: float | None = None) -> str:
     """The author of a note, for a sentence."""
     who = holder_of(note)
     return NOBODY_KNOWN if who is None else who.words(time.time() - who.since if age is None else age)
@@ -193,7 +193,7 @@ class Patience:
 
     def pause(self, note: str, age: float | None = None) -> None:
         """Pause once in a wait for the author of that note. Raises LockHeldError once the patience is over."""
-        self.wait(lambda: told(note, age))
+        self.wait(lambda: holder_words(note, age))
 
     def wait(self, who: Callable[[], str], seconds: float = POLL_SECONDS) -> None:
         """Pause once in a wait for the holder that `who` names. Raises LockHeldError once the patience is over."""

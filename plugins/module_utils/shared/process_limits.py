@@ -23,7 +23,7 @@ _PIECE = 65_536
 
 
 @dataclass(frozen=True)
-class Ended:
+class CommandEnd:
     """How a command ended, and what it printed."""
 
     code: int
@@ -43,7 +43,7 @@ def run(  # noqa: PLR0913 - what a process is started with
     env: Mapping[str, str] | None = None,
     pass_fds: Sequence[int] = (),
     most: int = MOST_BYTES,
-) -> Ended:
+) -> CommandEnd:
     """Run a command with `stdin` as its standard input. Raises NotEndedError, and OSError where it cannot be started.
 
     If it is interrupted, as by Ctrl-C, the command is ended too.
@@ -72,7 +72,7 @@ def run(  # noqa: PLR0913 - what a process is started with
             if stream is not None:
                 with contextlib.suppress(OSError):
                     stream.close()
-    return Ended(process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
+    return CommandEnd(process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

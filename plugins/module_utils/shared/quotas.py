@@ -222,7 +222,7 @@ def words(key: str, amount: float) -> str:
     return f"{bare(key, amount)} {key[:-1] if amount == 1 else key}"
 
 
-def told(owner: str, broken: Iterable[Limit], now: Use, then: Use) -> str:
+def excess_words(owner: str, broken: Iterable[Limit], now: Use, then: Use) -> str:
     """The limits that would be broken, with what an owner has now and would have then, as a part of a sentence."""
     return " and ".join(
         f"at most {words(limit.key, limit.most)} ({owner} has {bare(limit.key, now.of(limit.key))}, this would make "

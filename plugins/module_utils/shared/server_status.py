@@ -39,7 +39,7 @@ class Member:
 
     name: str
     address: str
-    door: HttpApi | None
+    api: HttpApi | None
 
 
 @dataclass(frozen=True)
@@ -114,14 +114,14 @@ def view_from_self(member: Member, document: Any, peers: Any = None) -> View:
 
 def read_view(member: Member, timeout: float = 2.0) -> View:
     """Ask one server; never raises: a server that does not answer is a view with a `problem`."""
-    if member.door is None:
+    if member.api is None:
         return View(member.name, member.address, problem="is not running")
     try:
-        document = member.door.request("GET", "/v1/agent/self", timeout=timeout)
+        document = member.api.request("GET", "/v1/agent/self", timeout=timeout)
         raft = (document.get("Stats") or {}).get("raft") or {}
         peers = None
         if "latest_configuration" not in raft:
-            peers = member.door.request("GET", "/v1/status/peers", timeout=timeout)
+            peers = member.api.request("GET", "/v1/status/peers", timeout=timeout)
         return view_from_self(member, document, peers)
     except (OSError, ValueError) as error:
         return View(member.name, member.address, problem=f"does not answer ({error})")
@@ -238,11 +238,11 @@ def write_is_applied(members: list[Member], leader: View, method: str, timeout: 
     """
     ends = time.monotonic() + timeout
     first = next((member for member in members if member.address == leader.address), None)
-    if first is None or first.door is None:
+    if first is None or first.api is None:
         return f"the leader {leader.address} is not reachable"
     body = b"ready" if method == "PUT" else None
     try:
-        first.door.request(method, f"/v1/kv/{READY_KEY}", body, timeout=max(timeout, 0.1))
+        first.api.request(method, f"/v1/kv/{READY_KEY}", body, timeout=max(timeout, 0.1))
     except (OSError, ValueError) as error:
         return f"a write through {leader.name} was not committed ({error})"
     now = read_view(first)

@@ -130,7 +130,7 @@ def test_what_has_labels_that_labctl_never_writes_is_left_out_and_told() -> None
     reaper = {"Names": ["/r"], "State": "running", "Labels": {"raft-labctl.reaper": label}}
     facts = read(host=Host(container_list=[odd, reaper], volume_list=[volume]))
     assert (facts["labs"], facts["reapers"]) == ([], [])
-    assert [sentence.split(" has ")[0] for sentence in foreign_labels.told()] == [
+    assert [sentence.split(" has ")[0] for sentence in foreign_labels.sentences()] == [
         "The container mine",
         "The volume v",
         "The container r",

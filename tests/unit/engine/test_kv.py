@@ -1,4 +1,4 @@
-"""The door to Consul's key/value store: what was asked, and what an answer, or none, means."""
+"""The client of Consul's key/value store: what was asked, and what an answer, or none, means."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def test_a_helper_of_a_lab_is_no_server() -> None:
 
 def test_a_server_is_asked_at_its_published_port() -> None:
     (lab,) = labs.labs_from([stand_in.container("ada", "consul1", port=18500)], "local")
-    assert lab.servers[0].member.door == ConsulClient(18500)
+    assert lab.servers[0].member.api == ConsulClient(18500)
     assert lab.servers[0].address == "10.213.0.2"
 
 
@@ -74,10 +74,10 @@ def test_a_server_that_does_not_run_is_not_asked() -> None:
     settings = {"Networks": {"labctl-ada": {"IPAddress": "", "IPAMConfig": {"IPv4Address": "10.213.0.2"}}}}
     container_ = stand_in.container("ada", "consul1", State="exited", port=0, NetworkSettings=settings)
     (lab,) = labs.labs_from([container_], "local")
-    assert (lab.servers[0].http_port, lab.servers[0].member.door) == (None, None)
+    assert (lab.servers[0].http_port, lab.servers[0].member.api) == (None, None)
     assert lab.servers[0].address == "10.213.0.2"
     paused = stand_in.container("ada", "consul1", State="paused")
-    assert labs.labs_from([paused], "local")[0].servers[0].member.door is None
+    assert labs.labs_from([paused], "local")[0].servers[0].member.api is None
 
 
 def test_a_container_without_a_network_has_no_address() -> None:
@@ -131,21 +131,21 @@ def test_a_container_whose_labels_labctl_never_writes_is_no_server_and_is_told(s
     (lab,) = labs.labs_from([stand_in.container("ada", "consul1"), odd], "local")
     assert [server.name for server in lab.servers] == ["consul1"]
     assert lab.missing == ["consul2", "consul3"]
-    (told,) = foreign_labels.told()
+    (told,) = foreign_labels.sentences()
     assert told.startswith("The container mine has the label raft-labctl.servers with ")
-    assert foreign_labels.told() == []
+    assert foreign_labels.sentences() == []
 
 
 def test_a_server_is_called_consul1_to_consul7_or_is_none() -> None:
     odd = stand_in.container("ada", "consul1", labels={"raft-labctl.server": "../../../../tmp/owned"})
     assert labs.labs_from([odd], "local") == []
-    assert "raft-labctl.server with '../../../../tmp/owned'" in foreign_labels.told()[0]
+    assert "raft-labctl.server with '../../../../tmp/owned'" in foreign_labels.sentences()[0]
 
 
 def test_only_the_first_strangers_are_named() -> None:
     odd = [stand_in.container("ada", "consul1", Names=[f"/x{n}"], labels={"raft-labctl.pace": "no"}) for n in range(9)]
     labs.labs_from(odd, "local")
-    told = foreign_labels.told()
+    told = foreign_labels.sentences()
     assert len(told) == 4
     assert told[-1].startswith("6 more have such labels")
 
@@ -254,7 +254,7 @@ def test_what_a_killed_down_left_is_found_with_its_owner() -> None:
         volume_list=[{"Name": "v", "Labels": {"raft-labctl.lab": "eve"}}, {"Labels": None}],
     )
     assert labs.leftovers(client(engine)) == {"ada": "bob"}
-    (told,) = foreign_labels.told()
+    (told,) = foreign_labels.sentences()
     assert told == (
         "The volume v has the label raft-labctl.lab with 'eve' and no raft-labctl.owner, which labctl always writes: "
         "it is left alone. Remove it with `docker volume rm v` if it is yours."
@@ -315,16 +315,16 @@ def test_the_token_of_a_full_lab_is_read_once_for_each_command_and_only_when_a_s
     lab = labs.choose_lab(client(engine), "ada")
     assert engine.asked == []
     assert [server.url for server in lab.servers] == ["https://127.0.0.1:32000", "https://127.0.0.1:32001", None]
-    door = lab.servers[1].door
-    assert door is not None
-    assert door.keys is not None
-    assert door.keys().headers("/v1/kv/x") == {"X-Consul-Token": "t"}
+    api = lab.servers[1].api
+    assert api is not None
+    assert api.keys is not None
+    assert api.keys().headers("/v1/kv/x") == {"X-Consul-Token": "t"}
     # consul1 could not tell, consul2 did; and nobody is asked again.
     assert [container for container, _ in engine.asked] == ["ada-consul1", "ada-consul2"]
-    again = labs.choose_lab(client(engine), "ada").servers[0].door
+    again = labs.choose_lab(client(engine), "ada").servers[0].api
     assert again is not None
     assert again.keys is not None
-    assert again.keys() is door.keys()
+    assert again.keys() is api.keys()
     assert len(engine.asked) == 2
     assert "'t'" not in repr(lab)
 
@@ -340,7 +340,7 @@ def test_a_full_lab_whose_token_is_lost_is_one_whose_servers_do_not_answer() -> 
 def test_the_token_of_every_other_lab_is_not_looked_for() -> None:
     engine = FakeEngine(container_list=[*stand_in.lab("ada"), *stand_in.lab("eve", labels={"x": "y"})])
     for lab in labs.list_labs(client(engine)):
-        door = lab.servers[0].door
-        assert door is not None
-        assert door.keys is None
+        api = lab.servers[0].api
+        assert api is not None
+        assert api.keys is None
     assert engine.asked == []

@@ -113,7 +113,7 @@ def test_an_engine_that_stumbles_in_the_middle_is_an_error_and_not_the_end() -> 
 def test_kept_lines_are_read_as_often_as_one_likes_and_leave_nothing() -> None:
     said = [logs.LogLine(f"consul{1 + number % 2}", f"{number:030}", f"x  {number} \u00e9 ") for number in range(50)]
     before = len(list(Path("/proc/self/fd").iterdir()))
-    kept = logs.Kept(iter(said))
+    kept = logs.LineFile(iter(said))
     assert (list(kept), list(kept), kept.count, kept.last) == (said, said, 50, said[-1])
     file, size = kept.file("consul2")
     content = file.read()
@@ -127,7 +127,7 @@ def test_kept_lines_are_read_as_often_as_one_likes_and_leave_nothing() -> None:
 def test_where_there_is_no_room_for_logs_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
     with pytest.raises(LabctlError, match="Cannot keep the servers' logs in /nowhere: No such file") as raised:
-        logs.Kept([logs.LogLine("consul1", "", "a")])
+        logs.LineFile([logs.LogLine("consul1", "", "a")])
     assert "TMPDIR" in raised.value.sentence
 
 

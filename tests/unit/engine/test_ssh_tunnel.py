@@ -110,8 +110,8 @@ def test_servers_are_asked_through_doors_that_one_call_opens(
     engine.beside().container_list = summaries
     (lab,) = labs.list_labs(there)
     assert lab.host == "room-1"
-    doors = [server.door for server in lab.servers]
-    assert all(door is not None and Path(door.socket).is_socket() for door in doors)
+    apis = [server.api for server in lab.servers]
+    assert all(api is not None and Path(api.socket).is_socket() for api in apis)
     assert status.ask(lab).ready
     labs.list_labs(there)
     assert [("-O" in call) for call in ssh.calls] == [False, True]
@@ -219,7 +219,7 @@ def test_a_connection_that_broke_is_told_as_lost(engine: FakeDocker) -> None:
     place.refuse_lost()
     assert place.process is not None
     place.process.kill()
-    for look in (lambda: labs.list_labs(there), place.refuse_lost, lambda: place.open_doors([1])):
+    for look in (lambda: labs.list_labs(there), place.refuse_lost, lambda: place.forward_ports([1])):
         with pytest.raises(LabctlError, match="The connection to the Docker host room-1 was lost"):
             look()
 
@@ -233,7 +233,7 @@ def test_an_sshd_that_forwards_nothing_is_told(ssh: FakeSsh) -> None:
         labs.list_labs(there)
     ssh.forwards_nothing()
     with pytest.raises(LabctlError, match=r"Could not forward another port to the Docker host .*: mux_client_forward"):
-        place.open_doors([8500])
+        place.forward_ports([8500])
 
 
 def test_what_the_engine_itself_refuses_is_not_taken_for_a_broken_connection(engine: FakeDocker) -> None:

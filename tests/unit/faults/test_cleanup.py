@@ -29,7 +29,7 @@ def network(tmp_path: Path) -> Network:
     return network
 
 
-def clean(network: Network, fault: str | None) -> cleanup.Cleaned:
+def clean(network: Network, fault: str | None) -> cleanup.CleanupResult:
     code, said = network.run(cleanup.words(fault))
     assert code == 0, said
     return cleanup.read(said, fault)
@@ -40,25 +40,25 @@ def ours(network: Network) -> set[str]:
 
 
 def test_one_fault_is_taken_away_and_the_delay_of_the_same_server_stays(network: Network) -> None:
-    assert clean(network, CUT) == cleanup.Cleaned(frozenset({CUT}), frozenset(), delayed=False)
+    assert clean(network, CUT) == cleanup.CleanupResult(frozenset({CUT}), frozenset(), delayed=False)
     assert ours(network) == {OTHER, LATE}
     assert "netem delay 200ms 20ms" in network.queued
 
 
 def test_a_delay_is_taken_away_with_its_queue_and_the_others_stay(network: Network) -> None:
-    assert clean(network, LATE) == cleanup.Cleaned(frozenset({LATE}), frozenset(), delayed=False)
+    assert clean(network, LATE) == cleanup.CleanupResult(frozenset({LATE}), frozenset(), delayed=False)
     assert ours(network) == {CUT, OTHER}
     assert network.queued == ""
 
 
 def test_a_fault_that_is_not_there_takes_nothing_away(network: Network) -> None:
     before = network.tables, network.queued
-    assert clean(network, "eeeeee") == cleanup.Cleaned(frozenset(), frozenset(), delayed=False)
+    assert clean(network, "eeeeee") == cleanup.CleanupResult(frozenset(), frozenset(), delayed=False)
     assert (network.tables, network.queued) == before
 
 
 def test_all_are_all_of_ours_and_nothing_of_anybody_else(network: Network) -> None:
-    assert clean(network, None) == cleanup.Cleaned(frozenset({CUT, OTHER, LATE}), frozenset(), delayed=False)
+    assert clean(network, None) == cleanup.CleanupResult(frozenset({CUT, OTHER, LATE}), frozenset(), delayed=False)
     assert network.tables == {"ip nat", "ip labctl_dddddd"}
     assert network.queued == ""
 
@@ -66,17 +66,17 @@ def test_all_are_all_of_ours_and_nothing_of_anybody_else(network: Network) -> No
 def test_a_queue_of_ours_goes_also_without_a_table_and_another_one_stays(tmp_path: Path) -> None:
     network = Network(tmp_path)
     network.queue("qdisc htb 1ab: root refcnt 3 r2q 10")
-    assert clean(network, None) == cleanup.Cleaned(frozenset(), frozenset(), delayed=False)
+    assert clean(network, None) == cleanup.CleanupResult(frozenset(), frozenset(), delayed=False)
     assert network.queued == ""
     network.queue("qdisc tbf 1: root refcnt 3 rate 1Mbit")
-    assert clean(network, None) == cleanup.Cleaned(frozenset(), frozenset(), delayed=False)
+    assert clean(network, None) == cleanup.CleanupResult(frozenset(), frozenset(), delayed=False)
     assert "tbf" in network.queued
 
 
 def test_what_cannot_be_taken_away_is_told(network: Network) -> None:
     network.now("stuck")
-    assert clean(network, CUT) == cleanup.Cleaned(frozenset({CUT}), frozenset({CUT}), delayed=False)
-    assert clean(network, LATE) == cleanup.Cleaned(frozenset({LATE}), frozenset({LATE}), delayed=True)
+    assert clean(network, CUT) == cleanup.CleanupResult(frozenset({CUT}), frozenset({CUT}), delayed=False)
+    assert clean(network, LATE) == cleanup.CleanupResult(frozenset({LATE}), frozenset({LATE}), delayed=True)
     assert clean(network, None).left == {CUT, OTHER, LATE}
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from labctl.engine import labs
-from labctl.faults.context import Scene
+from labctl.faults.context import FaultContext
 from labctl.faults.forecast import Outlook
 from labctl.faults.targets import Cluster
 from labctl.raft.prediction import expected, usual_wait
@@ -36,10 +36,10 @@ def scene(  # noqa: PLR0913 - what a lab can be
     version: str = "1.8.7",
     pace: str = "teach",
     voteless: frozenset[str] = frozenset(),
-) -> Scene:
+) -> FaultContext:
     names = tuple(f"consul{number}" for number in range(1, max(size, len(running)) + 1))
     lab = replace(LAB, spec=replace(LAB.spec, version=version, pace=pace))
-    return Scene(lab, Cluster("ada", names, running, leader, size, (), voteless), cuts)
+    return FaultContext(lab, Cluster("ada", names, running, leader, size, (), voteless), cuts)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ LAB = labs.labs_from(stand_in.lab("ada"), "local")[0]
 ASKED = context.FaultRequest("ada", LAB.owner)
 
 
-class Told(Steps):
+class ReportedSteps(Steps):
     """Steps that remember what a person would read."""
 
     def __init__(self) -> None:
@@ -138,7 +138,7 @@ def docker() -> Engine:
 
 
 def test_a_leader_is_isolated_from_every_other_server_and_its_log_says_so(docker: Engine) -> None:
-    told = Told()
+    told = ReportedSteps()
     result = network.isolate("leader", ASKED, told, docker.tools)
     ((changes, words, seconds),) = docker.changes
     others = frozenset(server.address for server in LAB.servers[1:])
@@ -156,7 +156,7 @@ def test_a_leader_is_isolated_from_every_other_server_and_its_log_says_so(docker
 
 @pytest.mark.parametrize("dry_run", [True, False])
 def test_json_says_what_follows(docker: Engine, dry_run: bool) -> None:
-    result = processes.process("kill", "leader", replace(ASKED, dry_run=dry_run), Told(), docker.tools)
+    result = processes.process("kill", "leader", replace(ASKED, dry_run=dry_run), ReportedSteps(), docker.tools)
     assert result.forecast is not None
     assert {name: value for name, value in asdict(result.forecast).items() if name != "sentence"} == {
         "together": 2, "voters": 3, "quorum": 2, "leader": "lost", "seconds_without_leader": (10, 21), "writes": True,
@@ -166,7 +166,7 @@ def test_json_says_what_follows(docker: Engine, dry_run: bool) -> None:
 
 def test_who_starts_a_server_while_nobody_leads_is_told_what_is_awaited(docker: Engine) -> None:
     docker.with_state("consul1", "exited")
-    told = Told()
+    told = ReportedSteps()
     result = processes.process("start", "consul1", ASKED, told, docker.tools)
     first, *rest = told.lines
     assert first == (
@@ -184,7 +184,7 @@ def test_who_starts_a_server_while_nobody_leads_is_told_what_is_awaited(docker: 
 def test_what_is_broken_already_counts(docker: Engine) -> None:
     isolated = ActiveFault("ab12cd", "isolate consul3", ("consul3",), None)
     docker.tools = replace(docker.tools, active=lambda *_: [isolated])
-    told = Told()
+    told = ReportedSteps()
     processes.process("kill", "consul2", replace(ASKED, dry_run=True), told, docker.tools)
     assert told.lines[0].startswith("kill consul2: 1 of 3 remains, and 2 are needed: no leader, no writes")
 
@@ -194,13 +194,13 @@ def test_a_forecast_without_docker_says_that_it_knows_less(docker: Engine) -> No
         raise LabctlError("The Docker Engine did not answer within 20 seconds.")
 
     docker.tools = replace(docker.tools, active=silent)
-    told = Told()
+    told = ReportedSteps()
     processes.process("kill", "consul2", replace(ASKED, dry_run=True), told, docker.tools)
     assert told.lines[0].endswith("Docker did not say which other faults there are.")
 
 
 def test_each_side_of_a_partition_is_cut_from_the_others(docker: Engine) -> None:
-    network.partition(["consul1,consul2", "/", "consul3"], replace(ASKED, seconds=5), Told(), docker.tools)
+    network.partition(["consul1,consul2", "/", "consul3"], replace(ASKED, seconds=5), ReportedSteps(), docker.tools)
     ((changes, words, seconds),) = docker.changes
     first, second, third = (frozenset({server.address}) for server in LAB.servers)
     assert {name: change.incoming for name, change in changes.items()} == {
@@ -210,10 +210,10 @@ def test_each_side_of_a_partition_is_cut_from_the_others(docker: Engine) -> None
 
 
 def test_one_way_loss_rate_and_delay_are_what_they_say(docker: Engine) -> None:
-    network.one_way("consul1", "consul2", ASKED, Told(), docker.tools)
-    network.loss(30, "consul2", ASKED, Told(), docker.tools)
-    network.rate(8, "consul2", ASKED, Told(), docker.tools)
-    network.delay(200, "consul2", 20, ASKED, Told(), docker.tools)
+    network.one_way("consul1", "consul2", ASKED, ReportedSteps(), docker.tools)
+    network.loss(30, "consul2", ASKED, ReportedSteps(), docker.tools)
+    network.rate(8, "consul2", ASKED, ReportedSteps(), docker.tools)
+    network.delay(200, "consul2", 20, ASKED, ReportedSteps(), docker.tools)
     one, two, three, four = (changes["consul2"] for changes, _, _ in docker.changes)
     assert one == Cut(incoming=frozenset({LAB.servers[0].address}))
     assert (two.percent, three.kilobytes) == (30, 8)
@@ -222,14 +222,14 @@ def test_one_way_loss_rate_and_delay_are_what_they_say(docker: Engine) -> None:
 
 
 def test_a_fault_of_a_process_is_healed_by_its_name_when_its_lease_is_over(docker: Engine) -> None:
-    result = processes.process("kill", "leader", replace(ASKED, seconds=30), Told(), docker.tools)
+    result = processes.process("kill", "leader", replace(ASKED, seconds=30), ReportedSteps(), docker.tools)
     assert docker.signals == [("kill", ["consul1"])]
     (words,) = docker.later
     assert words[3] == "30"
     assert words[-5:] == ["fault", "heal", result.fault, "--lab", "ada"]
     ((servers, line),) = docker.notes
     assert (servers, f"id={result.fault} " in line) == (["consul1"], True)
-    processes.process("kill", "consul2", ASKED, Told(), docker.tools)
+    processes.process("kill", "consul2", ASKED, ReportedSteps(), docker.tools)
     assert len(docker.later) == 1
 
 
@@ -237,7 +237,7 @@ def test_a_fault_of_a_process_is_healed_by_its_name_when_its_lease_is_over(docke
 def test_what_brings_servers_back_has_no_lease_and_says_which_fault_ends(docker: Engine, verb: str, state: str) -> None:
     docker.with_state("consul2", state)
     docker.logs["consul2"] = began("abc123", "pause" if state == "paused" else "stop")
-    result = processes.process(verb, "any", replace(ASKED, seconds=30), Told(), docker.tools)
+    result = processes.process(verb, "any", replace(ASKED, seconds=30), ReportedSteps(), docker.tools)
     assert (result.fault, result.servers, result.seconds) == (None, ("consul2",), None)
     assert docker.later == []
     assert docker.signals == [("unpause" if verb == "resume" else "start", ["consul2"])]
@@ -247,7 +247,7 @@ def test_what_brings_servers_back_has_no_lease_and_says_which_fault_ends(docker:
 
 def test_a_frozen_server_that_is_killed_is_thawed_first_so_that_its_log_says_so(docker: Engine) -> None:
     docker.with_state("consul2", "paused")
-    processes.process("kill", "consul2", ASKED, Told(), docker.tools)
+    processes.process("kill", "consul2", ASKED, ReportedSteps(), docker.tools)
     assert docker.signals == [("unpause", ["consul2"]), ("kill", ["consul2"])]
     assert [servers for servers, _ in docker.notes] == [["consul2"]]
 
@@ -265,7 +265,7 @@ def test_a_fault_of_a_process_heals_by_its_name_and_leaves_other_servers_alone(
     docker.with_state("consul2", state)
     docker.with_state("consul3", "exited")
     docker.logs = {"consul2": began("abc123", verb), "consul3": began("def456", "kill")}
-    told = Told()
+    told = ReportedSteps()
     result = heal.heal("abc123", ASKED, told, docker.tools)
     assert result == HealResult("ada", changed=True, healed=("abc123",), started=("consul2",))
     assert docker.signals == [("unpause" if state == "paused" else "start", ["consul2"])]
@@ -290,7 +290,7 @@ def test_a_lease_that_is_over_undoes_its_own_fault_and_no_later_one(docker: Engi
     docker.with_state("consul2", state)
     docker.logs["consul2"] = log
     with pytest.raises(LabctlError, match="The lab ada has no fault abc123") as caught:
-        heal.heal("abc123", ASKED, Told(), docker.tools)
+        heal.heal("abc123", ASKED, ReportedSteps(), docker.tools)
     assert caught.value.code is ExitCode.FAILED
     assert (docker.signals, docker.notes) == ([], [])
 
@@ -312,7 +312,7 @@ def test_all_are_the_rules_of_every_network_and_the_servers_that_do_not_run(dock
     docker.logs["consul2"] = began("abc123", "pause")
     docker.rules["consul1"] = {"aaaaaa"}
     docker.active = ["bbbbbb"]
-    told = Told()
+    told = ReportedSteps()
     result = heal.heal(None, ASKED, told, docker.tools)
     assert result.healed == ("aaaaaa", "abc123", "bbbbbb")
     assert result.started == ("consul2", "consul3")
@@ -324,7 +324,7 @@ def test_all_are_the_rules_of_every_network_and_the_servers_that_do_not_run(dock
 
 def test_a_fault_of_the_network_heals_by_its_name_and_nothing_else_does(docker: Engine) -> None:
     docker.rules = {"consul1": {"aaaaaa", "bbbbbb"}, "consul3": {"aaaaaa"}}
-    told = Told()
+    told = ReportedSteps()
     result = heal.heal("aaaaaa", ASKED, told, docker.tools)
     assert result == HealResult("ada", changed=True, healed=("aaaaaa",), started=())
     assert told.lines == ["The fault aaaaaa is lifted: none of its rules is left."]
@@ -333,7 +333,7 @@ def test_a_fault_of_the_network_heals_by_its_name_and_nothing_else_does(docker: 
 
 
 def test_nothing_to_heal_is_no_failure_and_is_said(docker: Engine) -> None:
-    told = Told()
+    told = ReportedSteps()
     assert heal.heal(None, ASKED, told, docker.tools) == HealResult("ada", changed=False, healed=(), started=())
     assert told.lines == ["The lab ada has no fault: nothing to heal."]
     assert (docker.signals, docker.notes) == ([], [])
@@ -345,9 +345,9 @@ def test_all_times_are_of_the_docker_hosts_clock(docker: Engine, ahead: float) -
     before = datetime.now(UTC)
     struck = processes.apply_fault("kill", ["consul2"], docker.lab, tools=docker.tools)
     docker.logs["consul2"] = docker.notes[-1][1]
-    network.isolate("consul3", replace(ASKED, seconds=30), Told(), docker.tools)
+    network.isolate("consul3", replace(ASKED, seconds=30), ReportedSteps(), docker.tools)
     docker.rules = {"consul3": {"aaaaaa"}}
-    heal.heal(None, ASKED, Told(), docker.tools)
+    heal.heal(None, ASKED, ReportedSteps(), docker.tools)
     stamps = [datetime.fromisoformat(line.split()[0]) for _, line in docker.notes]
     assert len(stamps) == 4
     for time in (*stamps, struck.begin, struck.end):
@@ -384,16 +384,16 @@ def test_the_end_of_a_lease_that_no_clock_shows_is_none(docker: Engine, stamp: s
 
 def test_a_clock_is_asked_once_for_a_fault_and_not_where_there_is_nothing(docker: Engine) -> None:
     heal.ls("ada", tools=docker.tools)
-    processes.process("kill", "consul2", replace(ASKED, dry_run=True), Told(), docker.tools)
+    processes.process("kill", "consul2", replace(ASKED, dry_run=True), ReportedSteps(), docker.tools)
     assert docker.asked_for_time == 0
-    processes.process("kill", "consul2", ASKED, Told(), docker.tools)
+    processes.process("kill", "consul2", ASKED, ReportedSteps(), docker.tools)
     assert docker.asked_for_time == 1
 
 
 def test_a_server_that_could_not_be_killed_says_so_in_its_log_and_its_later_crash_is_no_fault(docker: Engine) -> None:
     docker.refuses = ["consul2"]
     with pytest.raises(LabctlError, match="cannot kill container"):
-        processes.process("kill", "consul2,consul3", ASKED, Told(), docker.tools)
+        processes.process("kill", "consul2,consul3", ASKED, ReportedSteps(), docker.tools)
     (first, began_line), (second, failed_line) = docker.notes
     assert (first, second) == (["consul2", "consul3"], ["consul2"])
     assert "fault failed: id=" in failed_line
@@ -405,7 +405,7 @@ def test_a_server_that_could_not_be_killed_says_so_in_its_log_and_its_later_cras
 def test_where_docker_does_not_say_who_runs_on_nothing_is_noted(docker: Engine) -> None:
     docker.refuses = ["consul2", "silence"]
     with pytest.raises(LabctlError, match="cannot kill container"):
-        processes.process("kill", "consul2", ASKED, Told(), docker.tools)
+        processes.process("kill", "consul2", ASKED, ReportedSteps(), docker.tools)
     assert len(docker.notes) == 1
 
 
@@ -416,7 +416,7 @@ def test_a_leader_that_did_not_hand_over_says_so_in_its_log(docker: Engine) -> N
     docker.tools = replace(docker.tools, transfer=refuse)
     docker.lab = replace(docker.lab, spec=replace(docker.lab.spec, version="1.21.4"))
     with pytest.raises(LabctlError, match="no"):
-        transfer_leader.transfer("", ASKED, Told(), docker.tools)
+        transfer_leader.transfer("", ASKED, ReportedSteps(), docker.tools)
     assert ["began" in line for _, line in docker.notes] == [True, False]
     assert "fault failed: id=" in docker.notes[1][1]
 
@@ -431,10 +431,12 @@ def test_a_log_that_cannot_be_read_is_unknown_and_not_no_fault(docker: Engine) -
     assert (fault.id, fault.servers, fault.until) == ("", ("consul2",), None)
     assert fault.words.startswith("unknown: Docker failed while reading the log of consul2")
     with pytest.raises(LabctlError, match="Cannot tell whether consul2 is down because of the fault abc123"):
-        heal.heal("abc123", ASKED, Told(), docker.tools)
+        heal.heal("abc123", ASKED, ReportedSteps(), docker.tools)
     assert docker.signals == []
     docker.rules = {"consul1": {"aaaaaa"}}
-    assert heal.heal("aaaaaa", ASKED, Told(), docker.tools).healed == ("aaaaaa",), "it is a fault of the network"
+    assert heal.heal("aaaaaa", ASKED, ReportedSteps(), docker.tools).healed == ("aaaaaa",), (
+        "it is a fault of the network"
+    )
 
 
 def test_a_server_whose_log_cannot_be_read_is_started_all_the_same(docker: Engine) -> None:
@@ -443,11 +445,11 @@ def test_a_server_whose_log_cannot_be_read_is_started_all_the_same(docker: Engin
 
     docker.tools = replace(docker.tools, last_words=refuse)
     docker.with_state("consul2", "exited")
-    assert heal.heal(None, ASKED, Told(), docker.tools).started == ("consul2",)
+    assert heal.heal(None, ASKED, ReportedSteps(), docker.tools).started == ("consul2",)
 
 
 def test_a_dry_run_only_says_what_would_happen(docker: Engine) -> None:
-    told = Told()
+    told = ReportedSteps()
     result = processes.process("kill", "majority", replace(ASKED, dry_run=True), told, docker.tools)
     (line,) = told.lines
     assert line == (
@@ -473,14 +475,14 @@ def test_a_server_in_another_state_is_one_sentence(
 ) -> None:
     docker.with_state("consul2", state)
     with pytest.raises(LabctlError, match=sentence):
-        processes.process(verb, target, ASKED, Told(), docker.tools)
+        processes.process(verb, target, ASKED, ReportedSteps(), docker.tools)
     assert docker.signals == []
 
 
 def test_the_network_of_a_server_that_is_down_is_refused_before_anything_is_done(docker: Engine) -> None:
     docker.with_state("consul3", "exited")
     with pytest.raises(LabctlError, match="consul3 cannot be changed: it is exited"):
-        network.partition(["consul1", "/", "consul2,consul3"], ASKED, Told(), docker.tools)
+        network.partition(["consul1", "/", "consul2,consul3"], ASKED, ReportedSteps(), docker.tools)
     assert docker.changes == []
 
 
@@ -497,7 +499,7 @@ def test_a_fault_that_no_log_tells_of_is_taken_back(docker: Engine) -> None:
     docker.tools = replace(docker.tools, note=refuse)
     docker.tools = replace(docker.tools, lift=lift)
     with pytest.raises(LabctlError, match="consul1 is not running"):
-        network.isolate("consul1", ASKED, Told(), docker.tools)
+        network.isolate("consul1", ASKED, ReportedSteps(), docker.tools)
     assert len(docker.changes) == len(healed) == 1
 
 
@@ -511,7 +513,7 @@ def test_a_majority_is_counted_from_those_that_vote_and_not_from_the_containers(
     five_of_which_two_are_gone(docker)
     if not known:
         docker.voters = frozenset()
-    told = Told()
+    told = ReportedSteps()
     network.isolate("consul3", ASKED, told, docker.tools)
     assert told.lines[0] == (
         "isolate consul3 for 60 s: 2 of 5 remain, and 3 are needed: no leader, no writes; consul1 gives up when its "
@@ -523,7 +525,7 @@ def test_a_majority_is_counted_from_those_that_vote_and_not_from_the_containers(
 
 def test_a_server_that_was_removed_from_the_cluster_counts_no_more(docker: Engine) -> None:
     docker.voters = frozenset(server.address for server in LAB.servers[:1])
-    told = Told()
+    told = ReportedSteps()
     processes.process("kill", "consul2", replace(ASKED, dry_run=True), told, docker.tools)
     assert told.lines == ["kill consul2: 1 of 1 remains: consul1 leads on, and writes go on."]
 
@@ -531,7 +533,7 @@ def test_a_server_that_was_removed_from_the_cluster_counts_no_more(docker: Engin
 def test_the_only_server_that_is_left_has_no_network_to_break(docker: Engine) -> None:
     docker.lab = replace(LAB, servers=LAB.servers[:1])
     with pytest.raises(LabctlError, match=r"only consul1 is there, .* `labctl up ada` makes the others") as caught:
-        network.isolate("consul1", ASKED, Told(), docker.tools)
+        network.isolate("consul1", ASKED, ReportedSteps(), docker.tools)
     assert caught.value.code is ExitCode.FAILED
     assert docker.changes == []
 
@@ -540,21 +542,21 @@ def test_a_lab_of_one_server_has_no_network_to_break(docker: Engine) -> None:
     docker.lab = replace(docker.lab, spec=LabSpec(servers=1), servers=docker.lab.servers[:1])
     for break_it in (network.isolate, lambda *rest: network.loss(5, *rest), lambda *rest: network.rate(5, *rest)):
         with pytest.raises(LabctlError, match="has one server: there is no network to break") as caught:
-            break_it("consul1", ASKED, Told(), docker.tools)
+            break_it("consul1", ASKED, ReportedSteps(), docker.tools)
         assert caught.value.code is ExitCode.USAGE
     assert docker.changes == []
 
 
 def test_somebody_elses_lab_is_not_disturbed(docker: Engine) -> None:
     with pytest.raises(LabctlError, match="belongs to") as caught:
-        network.isolate("leader", replace(ASKED, owner="eve"), Told(), docker.tools)
+        network.isolate("leader", replace(ASKED, owner="eve"), ReportedSteps(), docker.tools)
     assert caught.value.code is ExitCode.REFUSED
     assert docker.changes == []
 
 
 def test_an_old_consul_hands_no_leadership_over(docker: Engine) -> None:
     with pytest.raises(LabctlError, match=r"came with Consul 1\.15") as caught:
-        transfer_leader.transfer("", ASKED, Told(), docker.tools)
+        transfer_leader.transfer("", ASKED, ReportedSteps(), docker.tools)
     assert caught.value.code is ExitCode.REFUSED
     assert (docker.transfers, docker.notes) == ([], [])
 
@@ -568,7 +570,7 @@ def test_a_leader_hands_its_leadership_to_a_server_or_to_whom_it_chooses(
 ) -> None:
     docker.lab = replace(docker.lab, spec=replace(docker.lab.spec, version="1.21.4"))
     docker.with_state("consul3", "running" if target == "consul3" else "paused")
-    told = Told()
+    told = ReportedSteps()
     transfer_leader.transfer(target, replace(ASKED, dry_run=True), told, docker.tools)
     assert (docker.transfers, docker.notes) == ([], [])
     transfer_leader.transfer(target, ASKED, told, docker.tools)
@@ -599,7 +601,7 @@ def test_leadership_goes_to_one_server_that_runs_and_does_not_lead(
     docker.lab = replace(docker.lab, spec=replace(docker.lab.spec, version="1.21.4"))
     docker.with_state("consul3", "exited" if target == "consul3" else "running")
     with pytest.raises(LabctlError, match=sentence) as caught:
-        transfer_leader.transfer(target, ASKED, Told(), docker.tools)
+        transfer_leader.transfer(target, ASKED, ReportedSteps(), docker.tools)
     assert caught.value.code is code
     assert (docker.transfers, docker.notes) == ([], [])
 
@@ -607,6 +609,6 @@ def test_leadership_goes_to_one_server_that_runs_and_does_not_lead(
 @pytest.mark.parametrize("seconds", [-5.0, 0.0, 0.9, 100_000.0, float("nan"), float("inf")])
 def test_a_lease_is_not_shorter_than_a_second_and_not_longer_than_a_day(docker: Engine, seconds: float) -> None:
     with pytest.raises(LabctlError, match="at least a second and at most a day") as caught:
-        network.isolate("leader", replace(ASKED, seconds=seconds), Told(), docker.tools)
+        network.isolate("leader", replace(ASKED, seconds=seconds), ReportedSteps(), docker.tools)
     assert caught.value.code is ExitCode.USAGE
     assert docker.changes == []

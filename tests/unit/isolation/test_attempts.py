@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from labctl.isolation.attempts import Try, controls, crossings, joins
-from labctl.isolation.targets import Published, place_of
+from labctl.isolation.attempts import Attempt, controls, crossings, joins
+from labctl.isolation.targets import PublishedPort, place_of
 from tests.unit.isolation.labs import lab
 
 A, B, C = (place_of(name, "local", lab(name, f"10.213.{number}")) for number, name in enumerate("abc"))
 HOSTS = {"local": ("192.0.2.9", "172.17.0.1")}
 
 
-def where(tries: list[Try], kind: str, to: str = "b") -> set[str]:
+def where(tries: list[Attempt], kind: str, to: str = "b") -> set[str]:
     return {attempt.where for attempt in tries if attempt.kind == kind and attempt.lab == to}
 
 
@@ -34,7 +34,7 @@ def test_published_ports_are_tried_on_the_gateway_and_on_the_hosts_own_addresses
 
 
 def test_a_port_that_is_published_on_one_address_is_tried_there_too() -> None:
-    other = replace(B, published=(Published("consul1", "192.0.2.77", 5000), Published("consul1", "::1", 5001)))
+    other = replace(B, published=(PublishedPort("consul1", "192.0.2.77", 5000), PublishedPort("consul1", "::1", 5001)))
     assert "192.0.2.77:5000" in where(crossings(A, [A, other], HOSTS), "published")
     assert not any("::" in address for address in where(crossings(A, [A, other], HOSTS), "published"))
 

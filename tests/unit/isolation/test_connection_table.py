@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from labctl.isolation.attempts import Try
+from labctl.isolation.attempts import Attempt
 from labctl.isolation.connection_table import Connection, connections, saw
 
-TRY = Try("server", "local", "b", "consul1", "10.213.0.2", 8300)
+TRY = Attempt("server", "local", "b", "consul1", "10.213.0.2", 8300)
 # As a kernel wrote them: one that listens, one of the lab, one over IPv6 that is IPv4, one that is closing.
 TABLES = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode

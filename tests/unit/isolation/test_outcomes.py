@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from labctl.isolation.attempts import Join, Try
+from labctl.isolation.attempts import Attempt, Join
 from labctl.isolation.outcomes import Evidence, Outcome, identified, joined, joined_by_api, outcome_of, read, to_ask
 
-ONE = Try("server", "local", "b", "consul1", "10.0.0.2", 8300)
-TWO = Try("engine", "local", "", "", "169.254.169.254", 80)
+ONE = Attempt("server", "local", "b", "consul1", "10.0.0.2", 8300)
+TWO = Attempt("engine", "local", "", "", "169.254.169.254", 80)
 YES = "Connection to {} {} port [tcp/*] succeeded!"
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from labctl.isolation.targets import Published, Spot, host_addresses, place_of
+from labctl.isolation.targets import PublishedPort, ServerAddress, host_addresses, place_of
 from tests.unit.isolation.labs import container, lab
 
 
 def test_a_lab_is_reached_at_its_servers_and_at_what_they_publish() -> None:
     place = place_of("a", "local", reversed(lab("a", "10.213.0")))
-    assert place.own[0] == Spot("consul1", "10.213.0.2", (8300, 8301, 8500))
+    assert place.own[0] == ServerAddress("consul1", "10.213.0.2", (8300, 8301, 8500))
     assert [spot.server for spot in place.own] == ["consul1", "consul2", "consul3"]
-    assert place.published[0] == Published("consul1", "127.0.0.1", 32_001)
+    assert place.published[0] == PublishedPort("consul1", "127.0.0.1", 32_001)
     assert (place.gateways, place.subnets, place.strange, place.down) == (("10.213.0.1",), ("10.213.0.0/28",), (), ())
     assert place.has("10.213.0.14")
     assert not place.has("10.213.0.16")
@@ -36,7 +36,7 @@ def test_a_server_that_does_not_run_and_one_on_a_strange_network_are_told() -> N
     two["NetworkSettings"]["Networks"]["labctl-b"] = {"IPAddress": "10.9.0.7", "Gateway": "10.9.0.1", "IPPrefixLen": 28}
     place = place_of("a", "local", [server, two])
     assert place.down == ("consul1",)
-    assert place.strange == (Spot("consul2", "10.9.0.7", (8300, 8301, 8500)),)
+    assert place.strange == (ServerAddress("consul2", "10.9.0.7", (8300, 8301, 8500)),)
     # The other lab's network is not this lab's own.
     assert place.subnets == ("10.213.0.0/28",)
 

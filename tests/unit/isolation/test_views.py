@@ -10,7 +10,7 @@ import pytest
 
 from labctl.isolation import json_view, text_view
 from labctl.isolation.hardening import CHECKS, Container, judge
-from labctl.isolation.outcomes import Joined, Outcome, Tried
+from labctl.isolation.outcomes import AttemptResult, JoinResult, Outcome
 from labctl.isolation.report import Report
 from labctl.terminal.style import width
 from tests.unit.isolation import labs
@@ -26,10 +26,10 @@ def report(proof: Any = GOOD, *, privileged: bool = False) -> Report:
 CROSSED = replace(
     GOOD,
     tries=(
-        Tried(CROSSING, Outcome.CONNECTED),
-        Tried(replace(CROSSING, kind="engine", lab="", server=""), Outcome.DECOY),
+        AttemptResult(CROSSING, Outcome.CONNECTED),
+        AttemptResult(replace(CROSSING, kind="engine", lab="", server=""), Outcome.DECOY),
     ),
-    joins=(Joined(JOIN, Outcome.CONNECTED, "joined"),),
+    joins=(JoinResult(JOIN, Outcome.CONNECTED, "joined"),),
     sockets=(("labctl-a-consul1", "/run/docker.sock"),),
     after=frozenset({("consul1", "10.213.0.2"), ("\x1b[31mevil", "10.9.9.9")}),
 )
@@ -57,7 +57,7 @@ def test_whatever_crossed_is_named_and_what_others_wrote_moves_no_cursor() -> No
 
 
 def test_what_is_not_proven_says_why() -> None:
-    text = "\n".join(shown(report(replace(GOOD, controls=(Tried(CONTROL, Outcome.REFUSED),)))))
+    text = "\n".join(shown(report(replace(GOOD, controls=(AttemptResult(CONTROL, Outcome.REFUSED),)))))
     assert "a is not proven: the control to its own consul2 (10.213.0.3:8300) failed: refused" in text
     assert "Not all is proven" in text
     assert "Nothing crossed" not in text

@@ -18,7 +18,7 @@ from labctl.errors import ExitCode, LabctlError
 from labctl.faults import context
 from labctl.faults.tools import Tools
 from labctl.lab import up
-from labctl.lab.command_lock import KEEP_SECONDS, held
+from labctl.lab.command_lock import KEEP_SECONDS, locked_lab
 from labctl.lab.desired_state import UpOptions
 from labctl.lab.lifecycle import Caller, down
 from labctl.progress import Steps
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tests.unit.stand_ins import FakeDocker
 
 
-class Told(Steps):
+class ReportedSteps(Steps):
     """Steps that remember what is noted."""
 
     def __init__(self) -> None:
@@ -103,7 +103,7 @@ def test_up_decides_and_announces_with_the_lab_in_hand_and_holds_it_to_the_end(
     docker: FakeDocker,
     another: Callable[..., threading.Thread],
 ) -> None:
-    told, ran = Told(), []
+    told, ran = ReportedSteps(), []
     begun = time.monotonic()
 
     def start(playbook: str, inventory: Any, tags: tuple[str, ...], _record: str, deadline: Deadline, lock: str) -> Run:
@@ -149,7 +149,7 @@ def test_up_does_not_go_on_once_somebody_else_has_the_lab(engine: FakeEngine, do
             interrupted.append(True)
 
     with pytest.raises(LabctlError, match=r"its lock was removed, .* `labctl down ada` .* has the lab now") as caught:
-        up.Up(UpOptions("ada", "ada"), Told(), start=lambda *_: Robbed()).run()  # type: ignore[arg-type]
+        up.Up(UpOptions("ada", "ada"), ReportedSteps(), start=lambda *_: Robbed()).run()  # type: ignore[arg-type]
     assert caught.value.code is ExitCode.REFUSED
     assert interrupted
     assert list(docker.objects("volume")) == ["other"]
@@ -161,7 +161,7 @@ def test_up_that_waits_in_vain_is_refused_within_its_time(
     assert engine
     thread = another(lambda: None)
     with pytest.raises(LabctlError, match=r"Cannot work on the lab ada: .* has it, also after 1 seconds") as caught:
-        up.Up(UpOptions("ada", "ada", timeout=1), Told()).run()
+        up.Up(UpOptions("ada", "ada", timeout=1), ReportedSteps()).run()
     assert caught.value.code is ExitCode.REFUSED
     thread.join()
 
@@ -179,7 +179,7 @@ def test_down_looks_again_what_it_removes_and_whose_that_is(
     def play(*_: object) -> list[dict[str, Any]]:
         pytest.fail("something was removed")
 
-    engine.container_list, told = stand_in.lab("ada"), Told()
+    engine.container_list, told = stand_in.lab("ada"), ReportedSteps()
     thread = another(lambda: setattr(engine, "container_list", now))
     if said is None:
         assert down("ada", Caller("ada"), told, play).changed is False
@@ -214,7 +214,7 @@ def test_for_whom_a_command_waits_is_told_on_stderr_where_stdout_is_json(
 
 
 def test_an_engine_that_does_not_answer_for_a_moment_takes_the_lab_from_nobody(docker: FakeDocker) -> None:
-    with held(LOCAL_HOST, "ada", "ada", "labctl up ada", Told(), keep_seconds=0.0) as lock:
+    with locked_lab(LOCAL_HOST, "ada", "ada", "labctl up ada", ReportedSteps(), keep_seconds=0.0) as lock:
         docker.answer("volume", err="the engine restarts", code=1, times=1)
         lock.keep_meanwhile()
         docker.answer("volume", err="the engine restarts", code=1, times=1)
@@ -225,7 +225,7 @@ def test_an_engine_that_does_not_answer_for_a_moment_takes_the_lab_from_nobody(d
 def test_what_breaks_waits_for_whoever_has_the_lab_and_then_has_it_and_a_look_does_not(
     engine: FakeEngine, docker: FakeDocker, another: Callable[..., threading.Thread]
 ) -> None:
-    engine.container_list, told = stand_in.lab("ada"), Told()
+    engine.container_list, told = stand_in.lab("ada"), ReportedSteps()
     thread = another(lambda: setattr(engine, "container_list", five()))
     with context.in_turn(context.FaultRequest(None, "ada", dry_run=True), "kill", told) as asked:
         assert list(docker.objects("volume")) == ["other"]
@@ -233,7 +233,7 @@ def test_what_breaks_waits_for_whoever_has_the_lab_and_then_has_it_and_a_look_do
         assert asked.lab == "ada"
         assert len(engine.container_list) == 5
         (note,) = (volume["Labels"]["raft-labctl.holder"] for volume in docker.objects("volume").values())
-        assert "`labctl fault kill --lab ada`" in lock_holder.told(note)
+        assert "`labctl fault kill --lab ada`" in lock_holder.holder_words(note)
     thread.join()
     assert docker.objects("volume") == {}
 

@@ -13,7 +13,7 @@ import pytest
 
 from labctl.engine import labs
 from labctl.errors import ExitCode, LabctlError
-from labctl.lab.experiment_lock import alone_with
+from labctl.lab.experiment_lock import exclusive_lab_lock
 from labctl.shared import lock_holder
 from tests.unit import engine_stand_in as stand_in
 
@@ -25,32 +25,32 @@ LAB, OTHER = (labs.labs_from(stand_in.lab(name), "local")[0] for name in ("ada",
 HOLD = """
 import time
 from labctl.engine import labs
-from labctl.lab.experiment_lock import alone_with
+from labctl.lab.experiment_lock import exclusive_lab_lock
 from tests.unit import engine_stand_in as stand_in
-with alone_with(labs.labs_from(stand_in.lab("ada"), "local")[0], "eve", "labctl chaos ada", 60):
+with exclusive_lab_lock(labs.labs_from(stand_in.lab("ada"), "local")[0], "eve", "labctl chaos ada", 60):
     print("held", flush=True)
     time.sleep(60)
 """
 
 
 def refused() -> str:
-    with pytest.raises(LabctlError) as raised, alone_with(LAB, "ada", "labctl measure failover ada", 60):
+    with pytest.raises(LabctlError) as raised, exclusive_lab_lock(LAB, "ada", "labctl measure failover ada", 60):
         pass
     assert raised.value.code is ExitCode.REFUSED
     return raised.value.sentence
 
 
 def test_only_one_command_at_a_time_has_a_lab(docker: FakeDocker) -> None:
-    with alone_with(LAB, "ada", "labctl chaos ada", 60):
+    with exclusive_lab_lock(LAB, "ada", "labctl chaos ada", 60):
         (volume,) = docker.objects("volume").values()
         assert {"raft-labctl.lab", "raft-labctl.owner", "raft-labctl.alone"} < set(volume["Labels"])
         said = refused()
         assert said.startswith("Cannot break the lab ada now: ")
         assert f"'s `labctl chaos ada` (process {os.getpid()} on " in said
         assert said.endswith("Wait until that has ended.")
-        with alone_with(OTHER, "ada", "labctl chaos bob", 60):
+        with exclusive_lab_lock(OTHER, "ada", "labctl chaos bob", 60):
             pass
-    with pytest.raises(RuntimeError), alone_with(LAB, "ada", "labctl chaos ada", 60):
+    with pytest.raises(RuntimeError), exclusive_lab_lock(LAB, "ada", "labctl chaos ada", 60):
         raise RuntimeError
     assert docker.objects("volume") == {}
 
@@ -73,13 +73,13 @@ def test_the_lock_is_no_matter_of_the_state_folder_and_who_is_killed_lets_go(
         other.kill()
         other.communicate()
     assert len(docker.objects("volume")) == 1
-    with alone_with(LAB, "ada", "labctl chaos ada", 60):
+    with exclusive_lab_lock(LAB, "ada", "labctl chaos ada", 60):
         assert len(docker.objects("volume")) == 1
     assert docker.objects("volume") == {}
 
 
 def test_a_lock_that_was_removed_is_taken_again_or_ends_the_breaking(docker: FakeDocker) -> None:
-    with alone_with(LAB, "ada", "labctl chaos ada", 60) as keep:
+    with exclusive_lab_lock(LAB, "ada", "labctl chaos ada", 60) as keep:
         for name in docker.objects("volume"):
             docker.lose_volume(name)
         keep()
@@ -108,5 +108,8 @@ def test_of_a_holder_elsewhere_the_volume_is_named(docker: FakeDocker) -> None:
 
 def test_an_engine_that_does_not_answer_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path / 'none'}")
-    with pytest.raises(LabctlError, match="No Docker Engine answers"), alone_with(LAB, "ada", "labctl chaos ada", 60):
+    with (
+        pytest.raises(LabctlError, match="No Docker Engine answers"),
+        exclusive_lab_lock(LAB, "ada", "labctl chaos ada", 60),
+    ):
         pass

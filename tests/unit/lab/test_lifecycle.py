@@ -11,7 +11,7 @@ import pytest
 from labctl.engine import foreign_labels
 from labctl.errors import ExitCode, LabctlError
 from labctl.lab.lifecycle import Caller, change, down, down_all
-from labctl.progress import Noted, Progress, ServerSaid, StepDone, StepFailed, Steps, StepStarted
+from labctl.progress import Note, Progress, ServerSaid, StepDone, StepFailed, Steps, StepStarted
 from labctl.results import ChangePreview, ChangeResult, DownResult
 from tests.unit import engine_stand_in as stand_in
 
@@ -23,7 +23,7 @@ ADA = Caller("ada")
 NETWORK = {"Id": "n", "Name": "n", "Labels": {"raft-labctl.lab": "ada", "raft-labctl.owner": "ada"}}
 
 
-class Told(Steps):
+class ReportedSteps(Steps):
     """Steps that remember."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Told(Steps):
                 self.lines.append(f"done {text}")
             case StepFailed():
                 self.lines.append("fail")
-            case Noted(text):
+            case Note(text):
                 self.lines.append(text)
             case ServerSaid(server, text):
                 self.lines.append(f"{server} {text}")
@@ -57,8 +57,8 @@ class Plays:
 
 
 @pytest.fixture
-def told() -> Told:
-    return Told()
+def told() -> ReportedSteps:
+    return ReportedSteps()
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def plays() -> Plays:
 
 
 @pytest.mark.usefixtures("engine")
-def test_the_only_lab_is_removed_and_what_went_is_counted(told: Told, plays: Plays) -> None:
+def test_the_only_lab_is_removed_and_what_went_is_counted(told: ReportedSteps, plays: Plays) -> None:
     plays.results = [{}, {"removed": ["labctl-ada-consul1", "network labctl-ada", "volume a", "volume b"]}]
     result = down(None, ADA, told, plays)
     assert plays.runs == [("down.yml", "ada", {"consul_lab_owner": "ada"})]
@@ -86,14 +86,14 @@ def test_the_only_lab_is_removed_and_what_went_is_counted(told: Told, plays: Pla
     assert told.lines[-1] == "done The lab ada is removed: 1 container, 1 network, 2 volumes, nothing is left"
 
 
-def test_no_lab_is_no_error(engine: FakeEngine, told: Told, plays: Plays) -> None:
+def test_no_lab_is_no_error(engine: FakeEngine, told: ReportedSteps, plays: Plays) -> None:
     engine.container_list = []
     assert down(None, ADA, told, plays) == DownResult(None)
     assert down("eve", ADA, told, plays) == DownResult("eve")
     assert plays.runs == []
 
 
-def test_what_a_killed_down_left_is_a_lab_to_remove(engine: FakeEngine, told: Told, plays: Plays) -> None:
+def test_what_a_killed_down_left_is_a_lab_to_remove(engine: FakeEngine, told: ReportedSteps, plays: Plays) -> None:
     engine.container_list, engine.network_list = [], [NETWORK]
     down(None, ADA, told, plays)
     down("ada", ADA, told, plays)
@@ -102,7 +102,7 @@ def test_what_a_killed_down_left_is_a_lab_to_remove(engine: FakeEngine, told: To
 
 @pytest.mark.parametrize("containers", [[], stand_in.lab("eve")])
 def test_of_several_none_is_guessed(
-    engine: FakeEngine, told: Told, plays: Plays, containers: list[dict[str, Any]]
+    engine: FakeEngine, told: ReportedSteps, plays: Plays, containers: list[dict[str, Any]]
 ) -> None:
     engine.container_list = containers
     engine.network_list = [
@@ -116,7 +116,7 @@ def test_of_several_none_is_guessed(
 
 
 @pytest.mark.usefixtures("engine")
-def test_a_lab_of_somebody_else_is_not_touched(told: Told, plays: Plays) -> None:
+def test_a_lab_of_somebody_else_is_not_touched(told: ReportedSteps, plays: Plays) -> None:
     with pytest.raises(
         LabctlError, match=r"belongs to ada, not to bob.*`labctl down ada --force` removes it"
     ) as caught:
@@ -125,7 +125,9 @@ def test_a_lab_of_somebody_else_is_not_touched(told: Told, plays: Plays) -> None
     assert plays.runs == []
 
 
-def test_what_a_killed_down_of_somebody_else_left_is_not_touched(engine: FakeEngine, told: Told, plays: Plays) -> None:
+def test_what_a_killed_down_of_somebody_else_left_is_not_touched(
+    engine: FakeEngine, told: ReportedSteps, plays: Plays
+) -> None:
     engine.container_list, engine.network_list = [], [NETWORK]
     with pytest.raises(LabctlError, match="belongs to ada, not to bob") as caught:
         down("ada", Caller("bob"), told, plays)
@@ -134,28 +136,28 @@ def test_what_a_killed_down_of_somebody_else_left_is_not_touched(engine: FakeEng
 
 
 @pytest.mark.usefixtures("engine")
-def test_without_a_name_labs_of_others_are_told_and_are_no_candidates(told: Told, plays: Plays) -> None:
+def test_without_a_name_labs_of_others_are_told_and_are_no_candidates(told: ReportedSteps, plays: Plays) -> None:
     result = down(None, Caller("bob"), told, plays)
     assert result == DownResult(None)
     assert told.lines == ["Labs of others stay: ada of ada.", "No lab of yours is there: nothing to remove."]
     assert plays.runs == []
 
 
-def test_without_a_name_the_only_lab_of_mine_is_removed(engine: FakeEngine, told: Told, plays: Plays) -> None:
+def test_without_a_name_the_only_lab_of_mine_is_removed(engine: FakeEngine, told: ReportedSteps, plays: Plays) -> None:
     engine.container_list += stand_in.lab("b", labels={"raft-labctl.owner": "bo\x1bb"})
     assert down(None, ADA, told, plays).lab == "ada"
     assert told.lines[0] == "Labs of others stay: b of bo\x1bb."
     assert [run[1] for run in plays.runs] == ["ada"]
 
 
-def test_several_labs_of_mine_are_listed_without_those_of_others(engine: FakeEngine, told: Told) -> None:
+def test_several_labs_of_mine_are_listed_without_those_of_others(engine: FakeEngine, told: ReportedSteps) -> None:
     engine.container_list += stand_in.lab("ada-2") + stand_in.lab("b", labels={"raft-labctl.owner": "bob"})
     with pytest.raises(LabctlError, match=r"name the one you mean: ada, ada-2\.$"):
         down(None, ADA, told)
 
 
 @pytest.mark.usefixtures("engine")
-def test_force_removes_the_lab_of_somebody_else_after_saying_whose_it_is(told: Told, plays: Plays) -> None:
+def test_force_removes_the_lab_of_somebody_else_after_saying_whose_it_is(told: ReportedSteps, plays: Plays) -> None:
     plays.results = [{"removed": ["labctl-ada-consul1"]}]
     result = down("ada", Caller("bob", force=True), told, plays)
     assert plays.runs == [("down.yml", "ada", {"consul_lab_owner": "bob", "consul_lab_force": True})]
@@ -164,7 +166,7 @@ def test_force_removes_the_lab_of_somebody_else_after_saying_whose_it_is(told: T
 
 
 def test_a_lab_with_a_part_of_somebody_else_is_refused_with_a_way_out_and_force_is_that(
-    engine: FakeEngine, told: Told, plays: Plays
+    engine: FakeEngine, told: ReportedSteps, plays: Plays
 ) -> None:
     part = stand_in.container("ada", "consul3", labels={"raft-labctl.owner": "eve"})
     engine.container_list = [*stand_in.lab("ada")[:2], part]
@@ -183,13 +185,13 @@ def test_a_lab_with_a_part_of_somebody_else_is_refused_with_a_way_out_and_force_
 
 
 @pytest.mark.usefixtures("engine")
-def test_force_is_not_used_where_the_lab_is_ones_own(told: Told, plays: Plays) -> None:
+def test_force_is_not_used_where_the_lab_is_ones_own(told: ReportedSteps, plays: Plays) -> None:
     down("ada", replace(ADA, force=True), told, plays)
     assert plays.runs == [("down.yml", "ada", {"consul_lab_owner": "ada"})]
 
 
 @pytest.mark.usefixtures("engine")
-def test_who_does_not_say_yes_keeps_the_lab(told: Told, plays: Plays) -> None:
+def test_who_does_not_say_yes_keeps_the_lab(told: ReportedSteps, plays: Plays) -> None:
     asked: list[str] = []
 
     def no(question: str) -> bool:
@@ -205,7 +207,7 @@ def test_who_does_not_say_yes_keeps_the_lab(told: Told, plays: Plays) -> None:
     assert plays.runs == []
 
 
-def test_a_name_that_cannot_be_is_wrong_usage(engine: FakeEngine, told: Told, plays: Plays) -> None:
+def test_a_name_that_cannot_be_is_wrong_usage(engine: FakeEngine, told: ReportedSteps, plays: Plays) -> None:
     engine.container_list = []
     with pytest.raises(LabctlError) as caught:
         down("../x", ADA, told, plays)
@@ -214,14 +216,16 @@ def test_a_name_that_cannot_be_is_wrong_usage(engine: FakeEngine, told: Told, pl
 
 
 @pytest.mark.usefixtures("engine")
-def test_a_dry_run_of_down_names_the_servers_and_runs_nothing(told: Told, plays: Plays) -> None:
+def test_a_dry_run_of_down_names_the_servers_and_runs_nothing(told: ReportedSteps, plays: Plays) -> None:
     result = down("ada", replace(ADA, dry_run=True), told, plays)
     assert result == DownResult("ada", "ada", changed=True)
     assert "labctl-ada-consul1, labctl-ada-consul2, labctl-ada-consul3" in told.lines[0]
     assert plays.runs == []
 
 
-def test_down_all_removes_what_is_mine_and_names_what_is_not(engine: FakeEngine, told: Told, plays: Plays) -> None:
+def test_down_all_removes_what_is_mine_and_names_what_is_not(
+    engine: FakeEngine, told: ReportedSteps, plays: Plays
+) -> None:
     engine.container_list += stand_in.lab("bob", labels={"raft-labctl.owner": "bob"})
     engine.network_list = [
         {"Id": "r", "Name": "r", "Labels": {"raft-labctl.lab": "rest", "raft-labctl.owner": "ada"}},
@@ -234,7 +238,7 @@ def test_down_all_removes_what_is_mine_and_names_what_is_not(engine: FakeEngine,
     assert told.lines[0] == "The lab bob belongs to bob: it stays."
 
 
-def test_a_lab_that_cannot_be_removed_keeps_no_other(engine: FakeEngine, told: Told) -> None:
+def test_a_lab_that_cannot_be_removed_keeps_no_other(engine: FakeEngine, told: ReportedSteps) -> None:
     said = {"ada": "The engine is busy.", "dora": "The engine is busy.", "carl": "The disk is full."}
     engine.container_list = [part for name in ("ada", "bea", "carl", "dora") for part in stand_in.lab(name)]
 
@@ -251,7 +255,7 @@ def test_a_lab_that_cannot_be_removed_keeps_no_other(engine: FakeEngine, told: T
 
 
 def test_a_container_that_labctl_cannot_name_keeps_no_lab_and_is_left(
-    engine: FakeEngine, told: Told, plays: Plays
+    engine: FakeEngine, told: ReportedSteps, plays: Plays
 ) -> None:
     engine.container_list = [
         *stand_in.lab("0BAD_"),
@@ -261,10 +265,10 @@ def test_a_container_that_labctl_cannot_name_keeps_no_lab_and_is_left(
     results, failure = down_all(ADA, told, plays)
     assert ([result.lab for result in results], failure) == (["good"], None)
     assert [run[1] for run in plays.runs] == ["good"]
-    assert "raft-labctl.lab with '0BAD_'" in foreign_labels.told()[0]
+    assert "raft-labctl.lab with '0BAD_'" in foreign_labels.sentences()[0]
 
 
-def test_down_all_without_a_lab_says_so(engine: FakeEngine, told: Told) -> None:
+def test_down_all_without_a_lab_says_so(engine: FakeEngine, told: ReportedSteps) -> None:
     engine.container_list = []
     assert down_all(ADA, told) == ([], None)
     assert told.lines == ["No lab of yours is there: nothing to remove."]
@@ -277,7 +281,7 @@ def test_down_all_without_a_lab_says_so(engine: FakeEngine, told: Told) -> None:
 @pytest.mark.parametrize(
     ("verb", "playbook"), [("stop", "stop.yml"), ("start", "resume.yml"), ("restart", "restart.yml")]
 )
-def test_each_verb_has_its_playbook(told: Told, plays: Plays, verb: str, playbook: str) -> None:
+def test_each_verb_has_its_playbook(told: ReportedSteps, plays: Plays, verb: str, playbook: str) -> None:
     plays.results = [{"actions": ["stopped consul2"]}]
     result = change(verb, None, "consul2", replace(ADA, timeout=7), told, plays)
     begun = plays.runs[0][2].pop("consul_cluster_since")
@@ -289,7 +293,7 @@ def test_each_verb_has_its_playbook(told: Told, plays: Plays, verb: str, playboo
 
 
 @pytest.mark.usefixtures("engine")
-def test_nothing_to_do_changes_nothing_and_the_leader_is_told(told: Told, plays: Plays) -> None:
+def test_nothing_to_do_changes_nothing_and_the_leader_is_told(told: ReportedSteps, plays: Plays) -> None:
     plays.results = [{"actions": []}, {"cluster": {"leader": "consul3", "term": 4}}]
     result = change("start", "ada", "", ADA, told, plays)
     assert result == ChangeResult("ada", changed=False, actions=(), leader="consul3")
@@ -297,7 +301,9 @@ def test_nothing_to_do_changes_nothing_and_the_leader_is_told(told: Told, plays:
 
 
 @pytest.mark.usefixtures("engine")
-def test_an_unknown_server_and_a_foreign_lab_are_refused_before_anything_runs(told: Told, plays: Plays) -> None:
+def test_an_unknown_server_and_a_foreign_lab_are_refused_before_anything_runs(
+    told: ReportedSteps, plays: Plays
+) -> None:
     with pytest.raises(LabctlError, match="no server 'x'"):
         change("stop", None, "x", ADA, told, plays)
     with pytest.raises(LabctlError, match="belongs to ada"):
@@ -306,7 +312,7 @@ def test_an_unknown_server_and_a_foreign_lab_are_refused_before_anything_runs(to
 
 
 @pytest.mark.usefixtures("engine")
-def test_a_dry_run_says_what_and_runs_nothing(told: Told, plays: Plays) -> None:
+def test_a_dry_run_says_what_and_runs_nothing(told: ReportedSteps, plays: Plays) -> None:
     result = change("stop", None, "consul2", replace(ADA, dry_run=True), told, plays)
     assert told.lines == ["Would stop consul2 of the lab ada."]
     assert result == ChangePreview("ada", changed=True, actions=("would stop consul2",))
@@ -314,7 +320,7 @@ def test_a_dry_run_says_what_and_runs_nothing(told: Told, plays: Plays) -> None:
 
 
 @pytest.mark.usefixtures("engine")
-def test_a_dry_run_that_would_change_nothing_says_so(told: Told, plays: Plays) -> None:
+def test_a_dry_run_that_would_change_nothing_says_so(told: ReportedSteps, plays: Plays) -> None:
     for server, line in (
         ("", "Nothing to start: the lab ada has all its servers running already."),
         ("consul1", "Nothing to start: consul1 of the lab ada is running already."),

@@ -17,7 +17,7 @@ def test_a_module_that_failed_over_ssh_is_no_fault_of_labctl() -> None:
         "ansible_facts": {"discovered_interpreter_python": "python3"},
     }
     work._tell(TaskEvent("ada", "consul_lab", START, failed, changed=False, text=""), 0.0)
-    assert work.told.members == []
+    assert work.report.members == []
 
 
 def test_what_came_of_waiting_is_told_of_those_that_wait() -> None:
@@ -29,7 +29,7 @@ def test_what_came_of_waiting_is_told_of_those_that_wait() -> None:
     ):
         told: list[Progress] = []
         work = Up(UpOptions("ada", "ada"), Steps(told.append), FakeEngine())  # type: ignore[arg-type]
-        work.told.members = members
+        work.report.members = members
         work._tell(TaskEvent("ada", "consul_cluster", WAIT, {"waiting": names}, changed=False, text=""), 0.0)
         (done,) = told
         assert isinstance(done, StepDone)

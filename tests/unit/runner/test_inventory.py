@@ -125,7 +125,7 @@ def huge(path: Path) -> None:
 def test_an_inventory_without_an_end_is_not_given_to_ansible(
     make: Callable[[Path], object], says: str, tmp_path: Path
 ) -> None:
-    def run(*_: object, **__: object) -> process_limits.Ended:
+    def run(*_: object, **__: object) -> process_limits.CommandEnd:
         pytest.fail("Ansible was started")
 
     path = tmp_path / "hosts"
@@ -137,7 +137,7 @@ def test_an_inventory_without_an_end_is_not_given_to_ansible(
 
 @pytest.mark.parametrize("out", ["9" * 10_000, '{"labs": ' + "[" * 100_000, "", "x", "[]"])
 def test_what_ansible_makes_of_an_inventory_and_python_cannot_read_is_one_sentence(out: str, tmp_path: Path) -> None:
-    said = process_limits.Ended(0, out, "")
+    said = process_limits.CommandEnd(0, out, "")
     with pytest.raises(LabctlError, match="Ansible makes no JSON of it that can be read") as caught:
         inventory.labs_in(written(tmp_path, "x"), run=lambda *_, **__: said)
     assert caught.value.code is ExitCode.USAGE

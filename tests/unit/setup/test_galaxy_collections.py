@@ -151,7 +151,7 @@ def test_what_was_damaged_or_is_of_another_version_is_brought_anew(
 def test_who_waits_for_another_that_brings_them_says_so_and_gives_up(tmp_path: Path) -> None:
     told: list[str] = []
     with (
-        file_lock.held(tmp_path / ".lock", lock_holder.holder("labctl doctor --fix", 60).note, lambda _: None),
+        file_lock.locked(tmp_path / ".lock", lock_holder.holder("labctl doctor --fix", 60).note, lambda _: None),
         pytest.raises(
             LabctlError, match=r"Cannot bring Ansible's collections: .*`labctl doctor --fix` .* has it"
         ) as end,

@@ -204,7 +204,7 @@ def test_locks_that_anybody_left_are_one_line_for_each_lab_and_what_is_no_answer
     real = lock_holder.holder("labctl up ada", 900).note
     labels = [{"raft-labctl.lock": "ada", "raft-labctl.holder": f"no note {number}"} for number in range(50)]
     engine.volumes = [{"Name": f"v{at}", "Labels": labels_} for at, labels_ in enumerate(labels)]
-    held: list[seat_locks.Held] = []
+    held: list[seat_locks.HeldSeat] = []
     with locks:
         for said in (None, b"<html>", engine):
             engine.says = {} if said is engine else {"GET /volumes": said}

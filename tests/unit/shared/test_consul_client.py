@@ -1,4 +1,4 @@
-"""A server's HTTP API through a door: plain, with TLS and a token, over TCP and over a forwarded Unix socket."""
+"""A server's HTTP API through a client: plain, with TLS and a token, over TCP and over a forwarded Unix socket."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def server(authority: Authority, tmp_path: Path) -> Iterator[GuardedServer]:
     made.close()
 
 
-def door(
+def client(
     server: GuardedServer, authority: Authority, *, name: str = "server.ada.consul", path: str = ""
 ) -> ConsulClient:
     access = Access(TOKEN, RECOVERY, authority.pem, name)
@@ -46,14 +46,14 @@ def door(
 def test_a_request_carries_the_token_and_one_about_the_agent_the_agents_own(
     server: GuardedServer, authority: Authority
 ) -> None:
-    assert door(server, authority).request("GET", "/v1/kv/x") == TOKEN
-    assert door(server, authority).request("GET", "/v1/agent/self") == RECOVERY
+    assert client(server, authority).request("GET", "/v1/kv/x") == TOKEN
+    assert client(server, authority).request("GET", "/v1/agent/self") == RECOVERY
 
 
 def test_a_connection_that_is_kept_open_carries_the_token_each_time(
     server: GuardedServer, authority: Authority
 ) -> None:
-    connection = door(server, authority).connection(2.0)
+    connection = client(server, authority).connection(2.0)
     for _ in range(2):
         connection.request("GET", "/v1/kv/x")
         assert connection.getresponse().read().decode() == f'"{TOKEN}"'
@@ -62,20 +62,20 @@ def test_a_connection_that_is_kept_open_carries_the_token_each_time(
 
 def test_a_server_that_another_authority_knows_is_refused(server: GuardedServer) -> None:
     with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
-        door(server, Authority()).request("GET", "/v1/kv/x")
+        client(server, Authority()).request("GET", "/v1/kv/x")
 
 
 @pytest.mark.parametrize("name", ["server.bob.consul", "127.0.0.1"])
 def test_a_server_of_another_lab_is_refused(server: GuardedServer, authority: Authority, name: str) -> None:
     with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
-        door(server, authority, name=name).request("GET", "/v1/kv/x")
+        client(server, authority, name=name).request("GET", "/v1/kv/x")
 
 
 def test_a_clock_that_is_behind_the_docker_hosts_is_no_hindrance(tmp_path: Path) -> None:
     authority = Authority(begins=1)
     made = GuardedServer(authority.context_of("server.ada.consul", tmp_path))
     try:
-        assert door(made, authority).request("GET", "/v1/kv/x") == TOKEN
+        assert client(made, authority).request("GET", "/v1/kv/x") == TOKEN
     finally:
         made.close()
 
@@ -129,10 +129,10 @@ def forwarded(server: GuardedServer) -> Iterator[str]:
 def test_a_forwarded_socket_leads_to_the_same_server_with_tls(
     server: GuardedServer, authority: Authority, forwarded: str
 ) -> None:
-    assert door(server, authority, path=forwarded).request("GET", "/v1/kv/x") == TOKEN
+    assert client(server, authority, path=forwarded).request("GET", "/v1/kv/x") == TOKEN
 
 
-def test_a_door_without_keys_is_plain_http(clusters: Callable[..., FakeCluster]) -> None:
+def test_a_client_without_keys_is_plain_http(clusters: Callable[..., FakeCluster]) -> None:
     cluster = clusters(3)
     assert ConsulClient(cluster.servers[0].http_port).request("GET", "/v1/status/peers")
 
@@ -148,13 +148,13 @@ def test_keys_that_cannot_be_read_are_a_server_that_does_not_answer(server: Guar
         guarded.connection(1.0).connect()
 
 
-def test_no_secret_is_in_what_a_door_or_an_access_prints(server: GuardedServer, authority: Authority) -> None:
+def test_no_secret_is_in_what_a_client_or_an_access_prints(server: GuardedServer, authority: Authority) -> None:
     access = Access(TOKEN, RECOVERY, authority.pem, "server.ada.consul")
-    shown = repr(access) + repr(door(server, authority))
+    shown = repr(access) + repr(client(server, authority))
     assert not [secret for secret in (TOKEN, RECOVERY, "CERTIFICATE") if secret in shown]
     assert "server.ada.consul" in shown
 
 
 def test_two_doors_to_the_same_place_are_equal(server: GuardedServer, authority: Authority) -> None:
-    assert door(server, authority) == ConsulClient(server.port)
+    assert client(server, authority) == ConsulClient(server.port)
     assert isinstance(ConsulClient(server.port).connection(1.0), http.client.HTTPConnection)

@@ -24,7 +24,7 @@ HOLD = """
 import subprocess, sys, time
 from pathlib import Path
 from labctl.shared import file_lock
-with file_lock.held(Path(sys.argv[1]), "the note", lambda note: time.sleep(0.01)) as held:
+with file_lock.locked(Path(sys.argv[1]), "the note", lambda note: time.sleep(0.01)) as held:
     if len(sys.argv) > 2:
         child = subprocess.Popen(["sleep", "60"], pass_fds=[held.handle])
         print(child.pid, flush=True)
@@ -63,14 +63,14 @@ def test_whoever_comes_second_is_told_the_note_and_gets_the_lock_when_the_first_
 ) -> None:
     first = holding()
     assert line(first) == "held"
-    with pytest.raises(LockHeldError, match="the note"), file_lock.held(tmp_path / "lock", "mine", soon):
+    with pytest.raises(LockHeldError, match="the note"), file_lock.locked(tmp_path / "lock", "mine", soon):
         pass
     first.kill()
     first.wait()
-    with file_lock.held(tmp_path / "lock", "mine", Patience(10).pause) as held:
+    with file_lock.locked(tmp_path / "lock", "mine", Patience(10).pause) as held:
         assert held.before == "the note"
         assert file_lock.read(held.handle) == "mine"
-    with file_lock.held(tmp_path / "lock", "mine", soon) as held:
+    with file_lock.locked(tmp_path / "lock", "mine", soon) as held:
         assert held.before == ""
 
 
@@ -81,7 +81,7 @@ def test_a_stopped_holder_keeps_it_and_who_waits_gives_up(
     assert line(first) == "held"
     first.send_signal(signal.SIGSTOP)
     begun = time.monotonic()
-    with pytest.raises(LockHeldError), file_lock.held(tmp_path / "lock", "mine", Patience(0.3).pause):
+    with pytest.raises(LockHeldError), file_lock.locked(tmp_path / "lock", "mine", Patience(0.3).pause):
         pass
     assert 0.3 <= time.monotonic() - begun < 5
 
@@ -92,10 +92,10 @@ def test_what_a_killed_holder_started_keeps_it(tmp_path: Path, holding: Callable
     assert line(first) == "held"
     first.kill()
     first.wait()
-    with pytest.raises(LockHeldError, match="the note"), file_lock.held(tmp_path / "lock", "mine", soon):
+    with pytest.raises(LockHeldError, match="the note"), file_lock.locked(tmp_path / "lock", "mine", soon):
         pass
     os.kill(child, signal.SIGKILL)
-    with file_lock.held(tmp_path / "lock", "mine", Patience(10).pause) as held:
+    with file_lock.locked(tmp_path / "lock", "mine", Patience(10).pause) as held:
         assert held.before == "the note"
 
 
@@ -116,16 +116,16 @@ def test_a_lock_whose_file_was_removed_meanwhile_is_taken_anew(tmp_path: Path, m
     path.parent.mkdir()
     first = path.open("w+b")
     assert file_lock.try_to(first.fileno())
-    with file_lock.held(path, "mine", removed) as held:
+    with file_lock.locked(path, "mine", removed) as held:
         assert waits == [""]
         assert file_lock.is_at(path, held.handle)
-        with pytest.raises(LockHeldError, match="mine"), file_lock.held(path, "other", soon):
+        with pytest.raises(LockHeldError, match="mine"), file_lock.locked(path, "other", soon):
             pass
 
 
 def test_the_file_stays_and_is_its_users_own(tmp_path: Path) -> None:
     path = tmp_path / "a" / "lock"
-    with file_lock.held(path, "mine", soon) as held:
+    with file_lock.locked(path, "mine", soon) as held:
         assert os.get_inheritable(held.handle) is False
     assert path.read_text(encoding="utf-8") == ""
     assert path.stat().st_mode & 0o777 == 0o600
@@ -135,12 +135,12 @@ def test_the_file_stays_and_is_its_users_own(tmp_path: Path) -> None:
 def test_hostile_text_in_the_file_is_handed_on_short(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     path.write_bytes(b"\xff\x1b[2J" * 10_000)
-    with file_lock.held(path, "mine", soon) as held:
+    with file_lock.locked(path, "mine", soon) as held:
         assert len(held.before) <= 2001
 
 
 def test_a_path_that_leads_elsewhere_is_not_locked(tmp_path: Path) -> None:
     (tmp_path / "lock").symlink_to(tmp_path / "other")
-    with pytest.raises(OSError, match="symbolic links"), file_lock.held(tmp_path / "lock", "mine", soon):
+    with pytest.raises(OSError, match="symbolic links"), file_lock.locked(tmp_path / "lock", "mine", soon):
         pass
     assert not (tmp_path / "other").exists()

@@ -23,8 +23,8 @@ from labctl.shared.lock_holder import (
     Patience,
     holder,
     holder_of,
+    holder_words,
     is_over,
-    told,
 )
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ def test_a_note_tells_its_holder_again() -> None:
     who = holder("labctl up ada", 900)
     assert holder_of(who.note) == who
     assert who.is_gone() is False
-    assert f"'s `labctl up ada` (process {os.getpid()} on {os.uname().nodename}, for " in told(who.note)
-    assert told(who.note, 4.4).endswith(", for 4 s)")
+    assert f"'s `labctl up ada` (process {os.getpid()} on {os.uname().nodename}, for " in holder_words(who.note)
+    assert holder_words(who.note, 4.4).endswith(", for 4 s)")
     assert holder("x", 1).note != holder("x", 1).note
 
 
@@ -162,7 +162,7 @@ HOSTILE = [
 @pytest.mark.parametrize("note", HOSTILE)
 def test_a_note_that_is_none_says_nothing_and_is_held(note: str) -> None:
     assert holder_of(note) is None
-    assert told(note) == NOBODY_KNOWN
+    assert holder_words(note) == NOBODY_KNOWN
     assert not is_over(note, 1e9)
     assert not is_over(note, None, note)
 

@@ -14,7 +14,7 @@ import pytest
 
 from labctl.runner.processes import alive
 from labctl.shared import process_limits
-from labctl.shared.process_limits import Ended, NotEndedError
+from labctl.shared.process_limits import CommandEnd, NotEndedError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,7 @@ def left(note: Path) -> list[str]:
 
 
 def test_what_a_command_printed_and_its_code_are_returned() -> None:
-    assert process_limits.run(shell("echo out; echo err >&2; exit 7"), 10) == Ended(7, "out\n", "err\n")
+    assert process_limits.run(shell("echo out; echo err >&2; exit 7"), 10) == CommandEnd(7, "out\n", "err\n")
 
 
 def test_a_command_reads_what_it_is_given_however_long_that_is() -> None:

@@ -138,7 +138,7 @@ def test_what_does_not_grow_breaks_no_limit() -> None:
 
 
 def test_amounts_are_told_as_the_admin_writes_them() -> None:
-    told = quotas.told("ada", LIMITS[1:], Use(1, 5, 5 * 256), Use(2, 8, math.inf))
+    told = quotas.excess_words("ada", LIMITS[1:], Use(1, 5, 5 * 256), Use(2, 8, math.inf))
     assert told == (
         "at most 6 servers (ada has 5, this would make 8; section [ada]) and at most 1536 of memory "
         "(ada has 1280, this would make unlimited; section [everybody])"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from labctl.engine.container_events import DISTURBED, Life, Told
+from labctl.engine.container_events import DISTURBED, DockerEvent, Life
 from labctl.engine.labs import labs_from
 from labctl.engine.logs import LogLine
 from labctl.raft import incident_sentences, log_notes, summary_sentences
@@ -34,8 +34,8 @@ def at(second: float) -> datetime:
     return BEGIN + timedelta(seconds=second)
 
 
-def told(second: float, action: str, number: int | None = None) -> Told:
-    return Told(NAME, at(second), action, number)
+def told(second: float, action: str, number: int | None = None) -> DockerEvent:
+    return DockerEvent(NAME, at(second), action, number)
 
 
 def life(started: float | None, finished: float | None, code: int | None = None, *, starved: bool = False) -> Life:

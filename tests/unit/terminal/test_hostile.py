@@ -40,7 +40,7 @@ from labctl.terminal.style import Cell, table
 from labctl.workshop import fault_tables
 from labctl.workshop import tables as workshop_tables
 from labctl.workshop.model.fault_result import SeatFault
-from labctl.workshop.model.outcome import Removed
+from labctl.workshop.model.outcome import Removal
 from tests.unit.cli.test_tables import LAB, view
 from tests.unit.experiments.chaos.chaos_run import run
 from tests.unit.isolation.test_report import GOOD
@@ -82,7 +82,7 @@ FAULT = ActiveFault(EVIL, EVIL, (EVIL,), None)
 SEAT = SeatFault(EVIL, EVIL, EVIL, (EVIL,), leader=EVIL, term=2, seconds=1.0)
 FINDINGS = [Finding("engine", ok=False, found=EVIL, fix=EVIL)]
 LINE = f"2021-01-24T00:00:01Z [ERROR] agent.server.raft: failed to heartbeat to: peer={EVIL!s} error={EVIL}"
-REMOVED = Removed("w", {}, {EVIL: EVIL}, [EVIL], {EVIL: EVIL})
+REMOVED = Removal("w", {}, {EVIL: EVIL}, [EVIL], {EVIL: EVIL})
 REPORT = report_of(run())
 
 
@@ -115,7 +115,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "members": lambda: tables.members_table([Member(EVIL, EVIL, EVIL, EVIL, EVIL, EVIL)]),
     "images": lambda: tables.images_table([Image(EVIL, EVIL, EVIL, EVIL, 1, EVIL)]),
     "doctor": lambda: tables.doctor_text(FINDINGS),
-    "up": lambda: next_steps.what_now(
+    "up": lambda: next_steps.next_steps(
         UpResult(EVIL, True, (ServerRole(EVIL, EVIL, EVIL),) * 3, EVIL, 2, 3, {"total": 1.0})
     ),
     "workshop fault": lambda: fault_tables.board([SEAT, replace(SEAT, problem=EVIL)]),

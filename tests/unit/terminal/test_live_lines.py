@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labctl.terminal.live_lines import MOST_LINES, Below
+from labctl.terminal.live_lines import MOST_LINES, LinesBelow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +25,7 @@ def _a_terminal_that_moves_its_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def written(out: io.StringIO, *calls: tuple[Iterable[str], Iterable[str]]) -> str:
-    below = Below(out)
+    below = LinesBelow(out)
     for staying, rewritten in calls:
         below.write(list(staying), list(rewritten))
     return out.getvalue()
@@ -38,7 +38,7 @@ def test_what_is_below_is_taken_away_before_anything_else_is_written() -> None:
 
 def test_what_a_narrower_terminal_broke_into_rows_is_taken_away_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     out = Terminal()
-    below = Below(out)
+    below = LinesBelow(out)
     below.write([], ["x" * 20, "y"])
     monkeypatch.setenv("COLUMNS", "8")
     below.write(["z"])
@@ -54,4 +54,4 @@ def test_a_screen_is_never_filled() -> None:
 def test_elsewhere_it_is_left_out(kind: type[io.StringIO], term: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", term)
     assert written(kind(), (["a"], ["b"]), ([], ["c"]), (["d"], [])) == "a\nd\n"
-    assert not Below(kind()).rewrites
+    assert not LinesBelow(kind()).rewrites

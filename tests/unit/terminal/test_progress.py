@@ -6,7 +6,7 @@ import io
 import re
 from typing import TYPE_CHECKING
 
-from labctl.progress import Noted, Progress, ServerSaid, StepDone, StepFailed, Steps, StepStarted
+from labctl.progress import Note, Progress, ServerSaid, StepDone, StepFailed, Steps, StepStarted
 from labctl.terminal.progress import PlainProgress, TerminalProgress, end_steps, steps_for
 from tests.unit.stand_ins import Terminal
 
@@ -92,7 +92,7 @@ def test_each_thing_that_is_reported_is_a_record_of_its_own_kind_with_the_time_t
         StepStarted("consul_lab", "Starting"),
         ServerSaid("consul1", "waits"),
         StepDone("consul_lab", "Started", 2.5),
-        Noted("All is well"),
+        Note("All is well"),
         StepStarted("2", "Joining"),
         StepFailed("2", "Joining"),
     ]

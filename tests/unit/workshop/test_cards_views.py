@@ -13,7 +13,7 @@ import pytest
 
 from labctl.shared import derived_secrets
 from labctl.workshop import cards_csv, cards_html, cards_json
-from labctl.workshop.model.cards import Card, Way, card_of
+from labctl.workshop.model.cards import Card, HostAccess, card_of
 from labctl.workshop.model.file import Workshop, parse
 from labctl.workshop.model.seats import seats_of
 
@@ -26,7 +26,7 @@ def workshop(text: str = "workshop: raft101\nseats: 12\n") -> Workshop:
 
 def cards(made: Workshop | None = None) -> list[Card]:
     made = made or workshop()
-    way = Way("red", "192.0.2.11")
+    way = HostAccess("red", "192.0.2.11")
     return [card_of(made, seat, way, derived_secrets.seed_of(bytes(32), seat.lab)) for seat in seats_of(made, {})]
 
 
@@ -81,7 +81,7 @@ def test_the_sheet_of_labs_with_tokens_says_that_it_opens_them_all() -> None:
 
 
 def test_a_hostile_name_is_text_in_the_sheet() -> None:
-    evil = [replace(card, seat=EVIL, lab=EVIL, ssh=EVIL, way=Way(EVIL, EVIL), expires=EVIL) for card in cards()]
+    evil = [replace(card, seat=EVIL, lab=EVIL, ssh=EVIL, way=HostAccess(EVIL, EVIL), expires=EVIL) for card in cards()]
     page = cards_html.html(EVIL, evil, "a4")
     assert "<script" not in page
     assert "\x1b" not in page

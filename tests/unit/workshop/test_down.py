@@ -12,7 +12,7 @@ from labctl.workshop import down
 from labctl.workshop.model import file
 from labctl.workshop.model.capacity import Facts
 from labctl.workshop.model.hosts import Fleet, HostLook
-from labctl.workshop.model.outcome import Removed
+from labctl.workshop.model.outcome import Removal
 from labctl.workshop.model.seats import seats_of
 
 if TYPE_CHECKING:
@@ -53,6 +53,6 @@ def test_a_host_whose_labs_live_elsewhere_too_keeps_its_end(fleet: Fleet) -> Non
 
 
 def test_nothing_is_proven_of_a_host_that_nobody_could_look_at() -> None:
-    removed = Removed("raft", {}, {}, [], {})
+    removed = Removal("raft", {}, {}, [], {})
     assert removed.proven
     assert not dataclasses.replace(removed, unseen={"blue": "nothing answered"}).proven

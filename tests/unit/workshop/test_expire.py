@@ -16,7 +16,7 @@ from labctl.workshop.down import down
 from labctl.workshop.expire import expire, extend
 from labctl.workshop.model.file import Workshop, parse
 from labctl.workshop.state_store import WorkshopState
-from labctl.workshop.up import UpOptions, up
+from labctl.workshop.up import WorkshopUpOptions, up
 from tests.unit.workshop.workshop_stand_in import OWNER, Hosts, Run
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def workshop(seats: int = 2, more: str = "expires: 2h\n") -> Workshop:
 
 
 def bring_up(made: Workshop | None = None, **options: object) -> Result:
-    return up(made or workshop(), UpOptions(OWNER, **options), Steps())  # type: ignore[arg-type]
+    return up(made or workshop(), WorkshopUpOptions(OWNER, **options), Steps())  # type: ignore[arg-type]
 
 
 def a_reaper(end: float, owner: str = OWNER, removes: str = "owned") -> dict[str, str]:

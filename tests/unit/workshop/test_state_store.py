@@ -27,7 +27,7 @@ from labctl.workshop.inventory import placed_inventory
 from labctl.workshop.model.file import Workshop, parse
 from labctl.workshop.model.seats import seats_of
 from labctl.workshop.state_store import SecretCopy, WorkshopState
-from labctl.workshop.up import UpOptions, up
+from labctl.workshop.up import WorkshopUpOptions, up
 from tests.unit.pipes import lonely
 from tests.unit.workshop.workshop_stand_in import OWNER, Hosts
 
@@ -51,7 +51,7 @@ Look = Callable[..., "Fleet"]
 
 
 def make_up(made: Workshop, look: Look = survey.look) -> None:
-    up(made, UpOptions(OWNER, look=look), Steps())
+    up(made, WorkshopUpOptions(OWNER, look=look), Steps())
 
 
 def print_cards(made: Workshop, look: Look = survey.look) -> None:

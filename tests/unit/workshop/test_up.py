@@ -26,8 +26,8 @@ from labctl.workshop.inventory import as_text
 from labctl.workshop.model.file import Workshop, parse
 from labctl.workshop.reset import reset
 from labctl.workshop.state_store import WorkshopState
-from labctl.workshop.up import UpOptions, up, version_of
-from tests.unit.workshop.workshop_stand_in import OWNER, VERSION, Hosts, Run, Told
+from labctl.workshop.up import WorkshopUpOptions, up, version_of
+from tests.unit.workshop.workshop_stand_in import OWNER, VERSION, Hosts, ReportedSteps, Run
 
 if TYPE_CHECKING:
     from labctl.progress import Progress
@@ -49,7 +49,7 @@ def workshop(seats: object = 4, more: str = TWO_HOSTS) -> Workshop:
 
 
 def bring_up(made: Workshop | None = None, steps: Steps | None = None, **options: object) -> Result:
-    asked = UpOptions(OWNER, **options)  # type: ignore[arg-type]
+    asked = WorkshopUpOptions(OWNER, **options)  # type: ignore[arg-type]
     return up(made or workshop(), asked, steps or Steps())
 
 
@@ -93,7 +93,7 @@ def test_all_seats_are_ready_spread_over_the_hosts(hosts: Hosts) -> None:
 
 def test_a_seat_that_fails_stops_no_other_and_is_told_with_its_step_and_reason(hosts: Hosts) -> None:
     hosts.failing = {"w-02": (START, "the subnet is taken"), "w-03": (JOIN, "no leader")}
-    steps = Told()
+    steps = ReportedSteps()
     result = bring_up(steps=steps)
     assert [outcome.ready for outcome in result.outcomes] == [True, False, False, True]
     assert [(outcome.step, outcome.reason) for outcome in result.failed] == [
@@ -128,7 +128,7 @@ def test_seats_of_a_host_that_does_not_answer_are_lost_and_not_made_twice(hosts:
     bring_up()
     hosts.problems = {"green": "nothing answered within 10 seconds"}
     hosts.played.clear()
-    steps = Told()
+    steps = ReportedSteps()
     result = bring_up(steps=steps)
     assert {outcome.lab: outcome.step for outcome in result.failed} == {"w-02": "lost", "w-04": "lost"}
     assert steps.told[0][:2] == ("w-02,w-04", "lost")

@@ -56,7 +56,9 @@ class Hosts:
 
     def holding(self, verb: str = "up", text: str = TEXT, steps: Steps | None = None) -> Any:
         seats, made = ("01",), parse(text, Path("workshop.yml"))
-        return workshop_lock.held(made, "ada", verb, seats, steps or Remembered(), meet=self.met, times=self.times)
+        return workshop_lock.locked_workshop(
+            made, "ada", verb, seats, steps or Remembered(), meet=self.met, times=self.times
+        )
 
     def volumes(self) -> list[dict[str, Any]]:
         return [volume for engine in self.engines.values() for volume in engine.volumes_now.values()]

@@ -170,7 +170,7 @@ class Run:
         """Nothing runs."""
 
 
-class Told(Steps):
+class ReportedSteps(Steps):
     """What was told of seats, in order."""
 
     def __init__(self) -> None:

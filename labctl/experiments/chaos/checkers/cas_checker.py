@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from labctl.experiments.chaos.checkers.register_versions import NOWHERE, Known, Versions, versions
+from labctl.experiments.chaos.checkers.register_versions import NOWHERE, PlaceBounds, Versions, versions
 from labctl.experiments.chaos.checkers.result import Check, Violation, check, violation
 from labctl.shared.words import counted
 
@@ -91,7 +91,7 @@ def _of_writes(key: str, asked: Sequence[Operation], final: str | None) -> Itera
         )
         yield violation(f"the register {key} had the value {order.stranger!a}, which no client wrote", [reader])
         return
-    known = Known(asked, order)
+    known = PlaceBounds(asked, order)
     for operation in writes:
         place = order.place_of(operation)
         if operation.outcome == "mismatch":
@@ -110,7 +110,7 @@ def _of_writes(key: str, asked: Sequence[Operation], final: str | None) -> Itera
     yield from _of_indexes(key, asked, order)
 
 
-def _of_no(key: str, operation: Operation, order: Versions, known: Known) -> Iterator[Violation]:
+def _of_no(key: str, operation: Operation, order: Versions, known: PlaceBounds) -> Iterator[Violation]:
     """Whether a compare-and-set got "another value" although its value was there from request to answer."""
     place = order.place_named(operation)
     if place is None or known.since(place) >= operation.begin:
@@ -172,7 +172,7 @@ def _of_reads(key: str, asked: Sequence[Operation], final: str | None) -> Iterat
     if not _has_places(asked, final):
         return
     order = versions(asked, final)
-    known = Known(asked, order)
+    known = PlaceBounds(asked, order)
     for operation in asked:
         if operation.kind != "read" or operation.outcome != "done":
             continue

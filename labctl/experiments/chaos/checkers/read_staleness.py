@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labctl.experiments.chaos.checkers.cas_checker import by_register
-from labctl.experiments.chaos.checkers.register_versions import Known, versions
+from labctl.experiments.chaos.checkers.register_versions import PlaceBounds, versions
 from labctl.experiments.chaos.history import MODES, Mode
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Freshness:
+class Staleness:
     """The answered reads of a mode.
 
     Attributes:
@@ -37,14 +37,14 @@ class Freshness:
     shown: Operation | None = None
 
 
-def freshness(operations: Iterable[Operation], final: Final | None) -> list[Freshness]:
+def freshness(operations: Iterable[Operation], final: Final | None) -> list[Staleness]:
     """Count for each mode; without `final` nothing is known of the order of the values, and nothing is behind."""
     late: dict[Mode, list[tuple[float, Operation]]] = defaultdict(list)
     answered: dict[Mode, int] = defaultdict(int)
     went_back: dict[Mode, int] = defaultdict(int)
     for key, asked in by_register(operations).items():
         order = versions(asked, final.registers.get(key) if final else None)
-        known = Known(asked, order)
+        known = PlaceBounds(asked, order)
         seen: dict[tuple[str, Mode], int] = {}
         for operation in asked:
             if operation.kind != "read" or operation.outcome != "done" or operation.mode is None:
@@ -58,7 +58,7 @@ def freshness(operations: Iterable[Operation], final: Final | None) -> list[Fres
             seen[operation.client, operation.mode] = max(place, before)
             if (since := known.since(place + 1)) < operation.begin:
                 late[operation.mode].append((operation.begin - since, operation))
-    return [Freshness(mode, answered[mode], len(late[mode]), went_back[mode], *_furthest(late[mode])) for mode in MODES]
+    return [Staleness(mode, answered[mode], len(late[mode]), went_back[mode], *_furthest(late[mode])) for mode in MODES]
 
 
 def _furthest(late: list[tuple[float, Operation]]) -> tuple[float, Operation | None]:

@@ -70,7 +70,7 @@ def versions(operations: Iterable[Operation], final: str | None) -> Versions:
     return Versions(tuple(order), {value: place for place, value in enumerate(order)}, writers, stranger)
 
 
-class Known:
+class PlaceBounds:
     """The bounds of a register's place in its order of values, and since when they are known.
 
     An answer that names a value shows that its place was reached: what a client read, in whatever mode, was committed.

@@ -23,8 +23,8 @@ from labctl.engine.kv import Entry, Indeterminate, NotApplied
 from labctl.errors import ExitCode, LabctlError
 from labctl.experiments.chaos import json_view, nemesis, text_view
 from labctl.experiments.chaos import run as flow
-from labctl.experiments.chaos.clients import PREFIX, REGISTERS, Crowd, Pauses
-from labctl.experiments.chaos.nemesis import Disturber
+from labctl.experiments.chaos.clients import PREFIX, REGISTERS, ClientPool, Pauses
+from labctl.experiments.chaos.nemesis import Nemesis
 from labctl.experiments.chaos.report import Report, Run, report_of
 from labctl.experiments.chaos.schedule import Step
 from labctl.faults.tools import Tools
@@ -62,9 +62,9 @@ class Consul:
         """All servers have the same keys."""
         return self
 
-    def crowd(self, seconds: float = 1, lab: Lab = LAB) -> Crowd:
+    def pool(self, seconds: float = 1, lab: Lab = LAB) -> ClientPool:
         nobody: Any = None
-        return Crowd(nobody, lab, seconds, clock(), self.tools, self.tools.pauses)
+        return ClientPool(nobody, lab, seconds, clock(), self.tools, self.tools.pauses)
 
     def pausing(self, **pauses: float) -> None:
         """Let clients pause in another way."""
@@ -123,39 +123,39 @@ def clock() -> Callable[[], float]:
     return lambda: time.monotonic() - begun
 
 
-def judged(crowd: Crowd, seconds: float) -> dict[str, str]:
+def judged(pool: ClientPool, seconds: float) -> dict[str, str]:
     """Let the clients work for a while, and say what each check finds."""
-    crowd.begin()
+    pool.begin()
     time.sleep(seconds)
-    operations = crowd.end()
-    final = crowd.last_look(crowd.clock() + 1)
+    operations = pool.end()
+    final = pool.last_look(pool.clock() + 1)
     names = tuple(server.name for server in LAB.servers)
     run = Run("ada", "1", names, 1, 10, (), datetime.now(UTC), seconds, (), tuple(operations), final)
     return {check.name: check.verdict for check in report_of(run).checks}
 
 
 def test_clients_of_a_store_that_keeps_its_word_find_nothing(consul: Consul) -> None:
-    crowd = consul.crowd()
-    assert judged(crowd, 0.5) == {"set": "valid", "cas": "valid", "reads": "valid"}
+    pool = consul.pool()
+    assert judged(pool, 0.5) == {"set": "valid", "cas": "valid", "reads": "valid"}
     assert consul.asked > 200
-    crowd.clear()
+    pool.clear()
     assert consul.values == {}
 
 
 def test_refusals_and_silence_are_no_broken_promise(consul: Consul) -> None:
     kinds = {0: NotApplied, 1: Indeterminate, 2: Indeterminate}
     consul.trouble = lambda number: kinds.get(number % 7) if number > 20 else None
-    assert judged(consul.crowd(), 0.5) == {"set": "valid", "cas": "valid", "reads": "valid"}
+    assert judged(consul.pool(), 0.5) == {"set": "valid", "cas": "valid", "reads": "valid"}
 
 
 def test_a_store_that_forgets_an_acknowledged_write_is_found_out(consul: Consul) -> None:
     consul.spoil = lambda key, value: None if key.endswith("set/adder2:3") else value
-    assert judged(consul.crowd(), 0.3)["set"] == "invalid"
+    assert judged(consul.pool(), 0.3)["set"] == "invalid"
 
 
 def test_a_store_that_writes_something_else_is_found_out(consul: Consul) -> None:
     consul.spoil = lambda key, value: f"not {value}" if key.endswith("/b") and ":2" in value else value
-    assert judged(consul.crowd(), 0.3)["cas"] == "invalid"
+    assert judged(consul.pool(), 0.3)["cas"] == "invalid"
 
 
 def test_a_store_without_compare_and_set_is_found_out(consul: Consul) -> None:
@@ -164,7 +164,7 @@ def test_a_store_without_compare_and_set_is_found_out(consul: Consul) -> None:
         return Consul.put(consul, key, value)
 
     consul.put = put  # type: ignore[method-assign]
-    assert judged(consul.crowd(), 0.5)["cas"] == "invalid"
+    assert judged(consul.pool(), 0.5)["cas"] == "invalid"
 
 
 def test_a_store_whose_reads_go_back_is_found_out(consul: Consul) -> None:
@@ -176,31 +176,31 @@ def test_a_store_whose_reads_go_back_is_found_out(consul: Consul) -> None:
         return first[key] if consul.asked % 50 == 0 else entry
 
     consul.get = get  # type: ignore[assignment,method-assign]
-    assert judged(consul.crowd(), 0.5)["reads"] == "invalid"
+    assert judged(consul.pool(), 0.5)["reads"] == "invalid"
 
 
 def test_what_a_killed_run_left_is_removed_first(consul: Consul) -> None:
     consul.values = {f"{PREFIX}dead/set/x": Entry("1", 1), "mine": Entry("2", 2)}
-    crowd = consul.crowd()
-    crowd.begin()
-    crowd.end()
+    pool = consul.pool()
+    pool.begin()
+    pool.end()
     assert f"{PREFIX}dead/set/x" not in consul.values
     assert "mine" in consul.values
-    assert {key.removeprefix(crowd.prefix) for key in consul.values} >= set(REGISTERS)
+    assert {key.removeprefix(pool.prefix) for key in consul.values} >= set(REGISTERS)
 
 
 def test_an_election_while_the_registers_are_made_is_waited_for(consul: Consul) -> None:
     # The first attempt happens without an answer, so the next one comes too late; later ones are refused for a while.
     trouble: dict[int, type[Exception]] = {1: Indeterminate, 3: NotApplied, 4: NotApplied}
     consul.trouble = trouble.get
-    assert judged(consul.crowd(), 0.2) == {"set": "valid", "cas": "valid", "reads": "valid"}
+    assert judged(consul.pool(), 0.2) == {"set": "valid", "cas": "valid", "reads": "valid"}
 
 
 def test_a_lab_that_takes_no_write_is_refused_before_anything_is_broken(consul: Consul) -> None:
     consul.pausing(create=0.02)
     consul.trouble = lambda _: Indeterminate
     with pytest.raises(LabctlError, match="took no write"):
-        consul.crowd().begin()
+        consul.pool().begin()
 
 
 def test_a_server_that_does_not_run_is_asked_where_it_is_now(consul: Consul) -> None:
@@ -208,19 +208,19 @@ def test_a_server_that_does_not_run_is_asked_where_it_is_now(consul: Consul) -> 
     consul.tools = replace(consul.tools, find_lab=lambda *_: there[0] if there else None)
     consul.pausing(look_up=0.001)
     down = replace(LAB, servers=tuple(replace(server, http_port=None, state="exited") for server in LAB.servers))
-    crowd = consul.crowd(lab=down)
-    crowd.begin()
-    crowd.end()
-    assert crowd.doors.of("consul1") == LAB.servers[0].door
+    pool = consul.pool(lab=down)
+    pool.begin()
+    pool.end()
+    assert pool.endpoints.of("consul1") == LAB.servers[0].api
     there.clear()
     time.sleep(0.01)
-    crowd.doors.look_again()
-    assert crowd.doors.of("consul1") == LAB.servers[0].door
+    pool.endpoints.look_again()
+    assert pool.endpoints.of("consul1") == LAB.servers[0].api
 
 
 def test_a_long_run_adds_more_slowly() -> None:
-    assert Consul().crowd(60).add_seconds == pytest.approx(0.015)
-    assert Consul().crowd(1800).add_seconds == pytest.approx(1800 * 3 / 12_000)
+    assert Consul().pool(60).add_seconds == pytest.approx(0.015)
+    assert Consul().pool(1800).add_seconds == pytest.approx(1800 * 3 / 12_000)
 
 
 def test_nobody_answers_the_last_look(consul: Consul) -> None:
@@ -228,8 +228,8 @@ def test_nobody_answers_the_last_look(consul: Consul) -> None:
         raise Indeterminate("nothing")
 
     consul.all = refuse  # type: ignore[assignment,method-assign]
-    crowd = consul.crowd()
-    assert crowd.last_look(crowd.clock() + 0.1) is None
+    pool = consul.pool()
+    assert pool.last_look(pool.clock() + 0.1) is None
 
 
 class Faults:
@@ -246,8 +246,8 @@ class Faults:
     def _signal(self, verb: str, on: Iterable[labs.Server]) -> None:
         self.signals.append((verb, [server.name for server in on]))
 
-    def disturber(self) -> Disturber:
-        return Disturber(LAB, "ada", clock(), lambda _: None, self.tools, self.verbs)
+    def nemesis(self) -> Nemesis:
+        return Nemesis(LAB, "ada", clock(), lambda _: None, self.tools, self.verbs)
 
     def _verb(self, verb: str) -> Callable[..., FaultResult]:
         def do(*words: Any) -> FaultResult:
@@ -260,12 +260,12 @@ class Faults:
         return do
 
 
-def disturbed(steps: list[Step], refuse: str = "") -> tuple[Faults, Disturber]:
+def disturbed(steps: list[Step], refuse: str = "") -> tuple[Faults, Nemesis]:
     seen = Faults()
     seen.refuse = {refuse} if refuse else set()
-    disturber = seen.disturber()
-    disturber.run(steps)
-    return seen, disturber
+    nemesis = seen.nemesis()
+    nemesis.run(steps)
+    return seen, nemesis
 
 
 def test_each_verb_gets_its_words_and_its_lease() -> None:
@@ -278,7 +278,7 @@ def test_each_verb_gets_its_words_and_its_lease() -> None:
         Step(0.05, 0.02, "rate", ("16", "minority")),
         Step(0.06, 0.02, "delay", ("200", "leader")),
     ]
-    seen, disturber = disturbed(steps)
+    seen, nemesis = disturbed(steps)
     assert sorted(seen.asked, key=str) == sorted(
         [
             ("process", "kill", "consul1", None),
@@ -292,8 +292,8 @@ def test_each_verb_gets_its_words_and_its_lease() -> None:
         key=str,
     )
     assert seen.signals == [("start", ["consul2"])]
-    assert len(disturber.done) == len(steps)
-    assert all(disturbance.end >= disturbance.begin + disturbance.step.seconds for disturbance in disturber.done)
+    assert len(nemesis.done) == len(steps)
+    assert all(disturbance.end >= disturbance.begin + disturbance.step.seconds for disturbance in nemesis.done)
 
 
 @pytest.mark.parametrize(("verb", "back"), [("kill", "start"), ("stop", "start"), ("pause", "unpause")])
@@ -303,46 +303,46 @@ def test_a_process_comes_back_when_its_time_is_over(verb: str, back: str) -> Non
 
 
 def test_nothing_else_is_broken_while_a_server_is_down() -> None:
-    _, disturber = disturbed([Step(0.0, 0.2, "kill", ("any",)), Step(0.05, 0.01, "loss", ("40", "any"))])
-    killed, lossy = disturber.done
+    _, nemesis = disturbed([Step(0.0, 0.2, "kill", ("any",)), Step(0.05, 0.01, "loss", ("40", "any"))])
+    killed, lossy = nemesis.done
     assert lossy.begin >= killed.end
 
 
 def test_no_step_begins_when_the_runs_time_is_over() -> None:
     seen = Faults()
-    disturber = seen.disturber()
+    nemesis = seen.nemesis()
     slow = [Step(0.0, 0.2, "kill", ("any",)), *(Step(0.01 * number, 0.01, "loss", ("40", "any")) for number in (1, 2))]
-    disturber.run(slow, seconds=0.1)
+    nemesis.run(slow, seconds=0.1)
     assert [verb for verb, *_ in seen.asked] == ["process"]
     late = "The run's 0.1 seconds were over: the Docker Engine was too slow."
-    assert [disturbance.skipped for disturbance in disturber.done] == ["", late, late]
+    assert [disturbance.skipped for disturbance in nemesis.done] == ["", late, late]
 
 
 def test_where_nobody_leads_anybody_will_do() -> None:
-    seen, disturber = disturbed([Step(0.0, 0.01, "loss", ("40", "leader"))], refuse="leader")
+    seen, nemesis = disturbed([Step(0.0, 0.01, "loss", ("40", "leader"))], refuse="leader")
     assert seen.asked == [("loss", 40.0, "any", 0.01)]
-    assert disturber.done[0].skipped == ""
+    assert nemesis.done[0].skipped == ""
 
 
 def test_what_cannot_be_done_is_left_out_with_its_reason() -> None:
-    seen, disturber = disturbed([Step(0.0, 5.0, "kill", ("consul1",))], refuse="consul1")
+    seen, nemesis = disturbed([Step(0.0, 5.0, "kill", ("consul1",))], refuse="consul1")
     assert (seen.asked, seen.signals) == ([], [])
-    assert [disturbance.skipped for disturbance in disturber.done] == ["not now."]
+    assert [disturbance.skipped for disturbance in nemesis.done] == ["not now."]
 
 
 def test_a_schedule_that_is_stopped_lifts_what_it_broke() -> None:
     seen = Faults()
-    disturber = seen.disturber()
+    nemesis = seen.nemesis()
     steps = [Step(0.0, 60.0, "pause", ("consul2",)), Step(60.0, 1.0, "kill", ("consul1",))]
-    runner = threading.Thread(target=disturber.run, args=(steps,))
+    runner = threading.Thread(target=nemesis.run, args=(steps,))
     runner.start()
     while not seen.asked:
         time.sleep(0.01)
-    disturber.stop()
+    nemesis.stop()
     runner.join(5)
     assert not runner.is_alive()
     assert seen.signals == [("unpause", ["consul2"])]
-    assert [disturbance.step.verb for disturbance in disturber.done] == ["pause"]
+    assert [disturbance.step.verb for disturbance in nemesis.done] == ["pause"]
 
 
 def test_a_lab_that_is_not_ready_or_broken_already_is_refused() -> None:
@@ -366,7 +366,7 @@ def test_a_docker_host_with_another_clock_stamps_its_logs_by_that_one() -> None:
     began = datetime(2026, 1, 1, tzinfo=UTC)
     for found, ahead in ((Difference(90.0, 0.1), 90), (Difference(0.05, 0.1), 0), (None, 0)):
         tools = flow.ChaosTools(difference=partial(lambda difference, _: difference, found))
-        assert flow.by_its_clock(LAB, began, tools) == began + timedelta(seconds=ahead)
+        assert flow.host_time(LAB, began, tools) == began + timedelta(seconds=ahead)
 
 
 def test_reigns_are_those_within_the_run() -> None:
@@ -414,13 +414,13 @@ class Ending:
             consul.tools,
             connect=self.connected,
             choose_lab=lambda *_: LAB,
-            alone_with=lambda *_: contextlib.nullcontext(lambda: None),
+            exclusive_lab_lock=lambda *_: contextlib.nullcontext(lambda: None),
             active=lambda *_: [],
             ask=lambda _: ready,
             time=Clock(sleep=lambda seconds: time.sleep(min(seconds, 0.01))),
             look=0.01,
             afterwards=0.01,
-            disturber=self.disturber,
+            nemesis=self.nemesis,
             heal_lab=self.doing("heal", lambda: None),
             find_lab=self.doing("look up", lambda: LAB),
             difference=self.doing("ask the time", lambda: None),
@@ -436,7 +436,7 @@ class Ending:
         self.hurries.append(seconds)
         return self
 
-    def disturber(self, *_: object) -> Any:
+    def nemesis(self, *_: object) -> Any:
         """Breaks nothing, for a while."""
         breaking = self.doing("break", lambda: None)
 

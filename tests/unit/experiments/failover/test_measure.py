@@ -18,9 +18,9 @@ from labctl.engine.status import Status
 from labctl.errors import ExitCode, LabctlError
 from labctl.experiments.failover import measure as flow
 from labctl.experiments.failover.rounds import FailoverTools
-from labctl.experiments.failover.write_probe import Written
+from labctl.experiments.failover.write_probe import AcknowledgedWrite
 from labctl.faults import processes
-from labctl.lab.experiment_lock import alone_with
+from labctl.lab.experiment_lock import exclusive_lab_lock
 from labctl.progress import Steps
 from labctl.raft.prediction import has_pre_vote
 from labctl.shared.server_status import View
@@ -37,7 +37,7 @@ ASKED = flow.MeasureRequest("ada", LAB.owner, 2, "kill")
 BEGIN = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 
 
-class Told(Steps):
+class ReportedSteps(Steps):
     def __init__(self) -> None:
         super().__init__()
         self.lines: list[str] = []
@@ -80,12 +80,12 @@ class World:
             read_logs=lambda _, servers, since: self.lines(servers, since),
             first_write=self.first_write,
             store=self.store,
-            alone_with=lambda *_: contextlib.nullcontext(lambda: None),
+            exclusive_lab_lock=lambda *_: contextlib.nullcontext(lambda: None),
             time=Clock(now=lambda: self.clock, sleep=self.pass_by),
         )
 
-    def measured(self, asked: flow.MeasureRequest, told: Told | None = None) -> flow.Result:
-        return flow.failover(asked, told or Told(), self.tools)
+    def measured(self, asked: flow.MeasureRequest, told: ReportedSteps | None = None) -> flow.Result:
+        return flow.failover(asked, told or ReportedSteps(), self.tools)
 
     def first_write(self, lab: Lab, leader: Server, key: str) -> Any:
         return Writer(self, lab, leader, key)
@@ -163,12 +163,12 @@ class Writer:
     def __exit__(self, *_: object) -> None:
         """Nothing to end."""
 
-    def wait(self, seconds: float) -> Written | None:
+    def wait(self, seconds: float) -> AcknowledgedWrite | None:
         assert seconds == 40
         self.world.keys.add(self.key)
         if self.world.interrupts is not None and len(self.world.struck) > 2:
             raise self.world.interrupts
-        return Written(BEGIN + timedelta(seconds=2.6), "consul3", 0.03) if self.world.writes else None
+        return AcknowledgedWrite(BEGIN + timedelta(seconds=2.6), "consul3", 0.03) if self.world.writes else None
 
 
 class Keys:
@@ -194,7 +194,7 @@ def world() -> World:
 
 
 def test_each_leader_is_taken_away_and_comes_back(world: World) -> None:
-    told = Told()
+    told = ReportedSteps()
     result = world.measured(ASKED, told)
     assert world.struck == [("kill", "consul1"), ("start", "consul1"), ("kill", "consul2"), ("start", "consul2")]
     assert result.ended is None
@@ -236,7 +236,7 @@ def test_whatever_ends_it_the_leader_comes_back_and_what_was_measured_stays(
     world: World, how: KeyboardInterrupt | LabctlError
 ) -> None:
     world.interrupts = how
-    told = Told()
+    told = ReportedSteps()
     result = world.measured(replace(ASKED, times=5), told)
     assert result.ended is how
     assert world.struck[-2:] == [("kill", "consul2"), ("start", "consul2")]
@@ -274,7 +274,7 @@ def test_an_engine_that_is_busy_at_the_end_does_not_hide_what_ended_it(world: Wo
         return world.lab
 
     world.tools = replace(world.tools, choose_lab=choose_lab)
-    told = Told()
+    told = ReportedSteps()
     result = world.measured(ASKED, told)
     assert isinstance(result.ended, LabctlError)
     assert "no write after killing consul1" in result.ended.sentence
@@ -301,7 +301,7 @@ def test_what_nobody_foresaw_loses_nothing(world: World) -> None:
 
 def test_keys_that_nobody_removes_are_named(world: World) -> None:
     world.refuses = Indeterminate("nobody")
-    told = Told()
+    told = ReportedSteps()
     world.measured(replace(ASKED, times=1), told)
     assert "are left in the lab ada" in told.lines[-1]
 
@@ -351,8 +351,8 @@ def test_a_docker_host_with_another_clock_is_refused(world: World) -> None:
 
 @pytest.mark.usefixtures("docker")
 def test_a_lab_that_another_command_breaks_is_refused(world: World) -> None:
-    world.tools = replace(world.tools, alone_with=alone_with)
-    with alone_with(LAB, "bob", "labctl chaos ada", 60):
+    world.tools = replace(world.tools, exclusive_lab_lock=exclusive_lab_lock)
+    with exclusive_lab_lock(LAB, "bob", "labctl chaos ada", 60):
         assert refused(world, "Cannot break the lab ada now: .*`labctl chaos ada`") is ExitCode.REFUSED
 
 

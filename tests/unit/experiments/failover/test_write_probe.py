@@ -33,9 +33,9 @@ class Servers:
         servers = self
 
         class Store:
-            def __init__(self, door: ConsulClient, datacenter: str, _: float) -> None:
+            def __init__(self, api: ConsulClient, datacenter: str, _: float) -> None:
                 assert datacenter == "ada"
-                self.port = door.port
+                self.port = api.port
                 servers.open += 1
 
             def leader(self) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from plugins.module_utils import lab_secrets_volume
 from plugins.module_utils.lab_parts import LabParts, find
-from plugins.module_utils.lab_secrets_volume import Configuration, Secrecy
+from plugins.module_utils.lab_secrets_volume import Configuration, SecretsRequest
 from plugins.module_utils.shared import derived_secrets
 from plugins.module_utils.shared.docker_api import DockerError, Engine
 from plugins.module_utils.shared.lab_server import LabServer
@@ -44,7 +44,7 @@ def provide(
 ) -> Configuration:
     configuration = Configuration(Engine(), "ada", "ada")
     named = tokens or (TOKENS if profile == "full" else {})
-    configuration.provide(lab_parts, "image", settings or {}, Secrecy(profile, seed, named))
+    configuration.provide(lab_parts, "image", settings or {}, SecretsRequest(profile, seed, named))
     return configuration
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from plugins.module_utils.lab_lock import Work, locked
+from plugins.module_utils.lab_lock import LockRequest, locked
 from plugins.module_utils.lab_parts import find
 from plugins.module_utils.shared import lock_holder
 from plugins.module_utils.shared.docker_api import DockerError, Engine
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from tests.unit.stand_ins import FakeDocker
 
-PRESENT = Work("ada", "ada", "present")
-ABSENT = Work("ada", "admin", "absent")
+PRESENT = LockRequest("ada", "ada", "present")
+ABSENT = LockRequest("ada", "admin", "absent")
 IMPATIENT = ABSENT._replace(patience=0.0)
 
 
@@ -72,7 +72,7 @@ def test_whom_it_waits_for_is_said_after_a_second(tmp_path: Path, engine: Any, m
     with (
         locked(engine, tmp_path / "one", PRESENT),
         pytest.raises(DockerError),
-        locked(engine, tmp_path / "two", Work("ada", "admin", "absent", say=said.append, patience=1.5)),
+        locked(engine, tmp_path / "two", LockRequest("ada", "admin", "absent", say=said.append, patience=1.5)),
     ):
         pass
     assert len(said) == 1

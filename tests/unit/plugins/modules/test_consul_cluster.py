@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from plugins.module_utils.cluster_join import Eyes
+from plugins.module_utils.cluster_join import ClusterTools
 from plugins.module_utils.shared import docker_api, lock_holder
 from plugins.module_utils.shared.docker_api import moment
 from plugins.module_utils.shared.waiting import Clock
@@ -28,11 +28,11 @@ HURRY = 5
 
 # Whole seconds of a timeout are over sooner; the wall's clock stays what it is.
 QUICK = Clock(now=lambda: time.monotonic() * HURRY, sleep=lambda seconds: time.sleep(seconds / HURRY))
-EYES = Eyes(clock=QUICK)
+EYES = ClusterTools(clock=QUICK)
 
 
 def run(
-    module_run: ModuleRun, cluster: FakeCluster, *, check: bool = False, eyes: Eyes = EYES, **changed: Any
+    module_run: ModuleRun, cluster: FakeCluster, *, check: bool = False, eyes: ClusterTools = EYES, **changed: Any
 ) -> dict[str, Any]:
     arguments = {"name": "ada", "members": cluster.members(), "timeout": 20}
     return module_run(partial(consul_cluster.main, eyes), check=check, **{**arguments, **changed})

@@ -465,7 +465,7 @@ def test_a_server_that_the_others_still_count_is_not_removed(
     lab.machine = replace(lab.machine, leave=0.0)
     result = lab(servers=1)
     assert result["failure"] == "not_ready"
-    assert "consul3 was told to leave and the others still count it" in result["msg"]
+    assert "consul3 was asked to leave and the others still count it" in result["msg"]
     assert len(states(docker)) == 3
 
 
@@ -592,7 +592,7 @@ def test_a_server_that_stays_and_falls_silent_meanwhile_has_not_said_that_the_ot
     result = lab(servers=1)
     assert result["failure"] == "not_ready"
     assert result["msg"] == (
-        'consul3 was told to leave, and consul1 did not say within 0 seconds that it has left (HTTP 500: "stuck"), '
+        'consul3 was asked to leave, and consul1 did not say within 0 seconds that it has left (HTTP 500: "stuck"), '
         "so nothing was removed: `labctl status ada` shows what the servers say; run the same again when all answer."
     )
     assert len(states(docker)) == 3
@@ -855,8 +855,8 @@ def test_more_than_an_owner_may_have_is_refused_before_anything_is_made(
     assert result["failure"] == "refused"
     assert result["msg"] == (
         "The lab ada would be more than ada may have on this Docker host, so nothing was changed: at most 2 servers "
-        "(ada has 0, this would make 3; section [ada]); remove a lab of yours with `labctl down`, or ask whoever set "
-        f"these limits in {tmp_path / 'limits.ini'}."
+        "(ada has 0, this would make 3; section [ada]); remove a lab of yours with `labctl down`, or ask the admin to "
+        f"raise the limits in {tmp_path / 'limits.ini'}."
     )
     assert changes(docker) == []
     assert not lab.folder.exists()

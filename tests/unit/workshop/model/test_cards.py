@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from labctl.errors import LabctlError
 from labctl.shared import derived_secrets
 from labctl.workshop.model import network
-from labctl.workshop.model.cards import Card, Way, card_of, phone_text, way_to
+from labctl.workshop.model.cards import Card, HostAccess, card_of, phone_text, way_to
 from labctl.workshop.model.file import Host, Workshop, parse
 from labctl.workshop.model.seats import seats_of
 from plugins.module_utils.shared import subnets
 
 SECRET = bytes(range(32))
-RED = Way("red", "192.0.2.11")
-HERE = Way("local", None)
+RED = HostAccess("red", "192.0.2.11")
+HERE = HostAccess("local", None)
 NAMES = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?", fullmatch=True)
 SECRETS = st.binary(min_size=32, max_size=32)
 
@@ -29,7 +29,9 @@ def workshop(text: str = "workshop: raft101\nseats: 3\n") -> Workshop:
     return parse(text, Path("workshop.yml"))
 
 
-def cards(made: Workshop, way: Way = RED, secret: bytes = SECRET, known: dict[str, int] | None = None) -> list[Card]:
+def cards(
+    made: Workshop, way: HostAccess = RED, secret: bytes = SECRET, known: dict[str, int] | None = None
+) -> list[Card]:
     seats = seats_of(made, known or {})
     return [card_of(made, seat, way, derived_secrets.seed_of(secret, seat.lab)) for seat in seats]
 
@@ -162,8 +164,8 @@ def test_an_open_lab_has_no_gossip_key_and_no_secret_is_in_a_repr() -> None:
 
 def test_the_way_to_a_docker_host() -> None:
     red = Host("red", "192.0.2.11", user="teacher", port=2222)
-    assert way_to(red, None, "198.51.100.1") == Way("red", "192.0.2.11", 2222, "attendee")
-    assert way_to(Host("local", "local"), "guest", None) == Way("local", None, None, "guest")
+    assert way_to(red, None, "198.51.100.1") == HostAccess("red", "192.0.2.11", 2222, "attendee")
+    assert way_to(Host("local", "local"), "guest", None) == HostAccess("local", None, None, "guest")
     assert way_to(Host("local", "local"), None, "198.51.100.1").address == "198.51.100.1"
 
 

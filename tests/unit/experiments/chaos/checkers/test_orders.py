@@ -10,7 +10,7 @@ import pytest
 
 from labctl.experiments.chaos.checkers.read_staleness import freshness
 from labctl.experiments.chaos.checkers.result import worst
-from labctl.experiments.chaos.history import MODES, Final, Operation, told
+from labctl.experiments.chaos.history import MODES, Final, Operation, operation_sentence
 from labctl.experiments.chaos.report import checks_of
 from tests.unit.experiments.chaos.checkers.orders import has_order
 from tests.unit.experiments.chaos.checkers.stores import FAULTS, KINDS, History, history
@@ -18,7 +18,7 @@ from tests.unit.experiments.chaos.checkers.stores import FAULTS, KINDS, History,
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from labctl.experiments.chaos.checkers.read_staleness import Freshness
+    from labctl.experiments.chaos.checkers.read_staleness import Staleness
 
 HISTORIES = 6000
 
@@ -35,7 +35,7 @@ def disagreements(seeds: Iterable[int]) -> Iterator[str]:
 
 def in_words(asked: History) -> str:
     lines = [
-        f"{operation.begin} to {operation.end} {operation.log_index}: {told(operation)}"
+        f"{operation.begin} to {operation.end} {operation.log_index}: {operation_sentence(operation)}"
         for operation in asked.operations
     ]
     return "\n".join([asked.kind, *lines, str(asked.final)])
@@ -190,7 +190,7 @@ def counted(asked: History) -> list[tuple[str, int, int, float]]:
     return [(mode, len(late[mode]), back[mode], max(late[mode], default=0.0)) for mode in MODES]
 
 
-def as_counted(read: Freshness) -> tuple[str, int, int, float]:
+def as_counted(read: Staleness) -> tuple[str, int, int, float]:
     return (read.mode, read.behind, read.went_back, read.furthest)
 
 
