@@ -47,7 +47,7 @@ for program in $missing; do
         continue
     fi
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "$program" </dev/null >/dev/null ||
-        fail "Tried to install $program, and apt-get failed: mend what it says above, and repeat this."
+        fail "Tried to install $program, and apt-get failed: fix what it says above, and repeat this."
 done
 [ -n "$packages" ] || exit 0
 
@@ -58,7 +58,7 @@ trap 'rm -rf "$work"' EXIT
 chmod 777 "$work"
 for package in $packages; do
     (cd "$work" && apt-get -qq download "$package") ||
-        fail "Tried to download $package, and apt-get failed: mend what it says above, and repeat this."
+        fail "Tried to download $package, and apt-get failed: fix what it says above, and repeat this."
 done
 mkdir -p "$tools"
 for archive in "$work"/*.deb; do

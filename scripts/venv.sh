@@ -71,7 +71,7 @@ bring_venv() {
     {
         as_root apt-get -qq update &&
             as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "$package" >/dev/null
-    } </dev/null || fail "Tried to install $package, and apt-get failed: mend what it says above, and repeat this."
+    } </dev/null || fail "Tried to install $package, and apt-get failed: fix what it says above, and repeat this."
 }
 
 python=$(find_python)
@@ -92,7 +92,7 @@ if [ -n "$group" ]; then
     pip install --constraint constraints.txt --build-constraint constraints.txt --group "$group" --editable .
 else
     pip install --constraint constraints.txt --build-constraint constraints.txt --editable .
-fi || fail "Tried to install labctl's packages with pip, and it failed: mend what it says above, and repeat this."
+fi || fail "Tried to install labctl's packages with pip, and it failed: fix what it says above, and repeat this."
 # pip compiles what it puts into .venv, and an editable labctl is not there. Where PYTHONDONTWRITEBYTECODE is set, as in
 # many containers, each command would compile it anew.
 "$venv/bin/python" -m compileall -q labctl plugins

@@ -22,12 +22,12 @@ def doctor_command(*, fix: bool, as_json: bool) -> int:
     """
     from labctl.cli.tables import doctor_text
     from labctl.errors import ExitCode
-    from labctl.setup.doctor import examine, mend
+    from labctl.setup.doctor import examine, fix_findings
     from labctl.terminal.progress import steps_for
 
     findings = examine(viewer())
     if fix and not all(finding.ok for finding in findings):
-        mend(findings, steps_for(json=as_json))
+        fix_findings(findings, steps_for(json=as_json))
         findings = examine(viewer())
     if as_json:
         print_json(findings)

@@ -64,7 +64,7 @@ def _options(function: Function) -> Function:
 
 @click.group("fault", short_help="Break something on purpose.")
 def fault_command() -> None:
-    """Kill, stop or pause servers, cut them off, lose or slow down what they send; and mend it.
+    """Kill, stop or pause servers, cut them off, lose or slow down what they send; and heal them.
 
     TARGET is a server, several with commas between, or a role: leader, follower, any, majority, minority (followers
     first). What remains of the cluster is shown before anything happens. Faults of the network end by themselves after

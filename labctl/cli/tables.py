@@ -267,7 +267,7 @@ def images_table(images: list[Image]) -> str:
 
 
 def doctor_text(findings: Sequence[Finding]) -> str:
-    """`labctl doctor` for a person: a line for each check, and below it the command that mends it."""
+    """`labctl doctor` for a person: a line for each check, and below it the command that fixes it."""
     longest = max(len(finding.check) for finding in findings)
     lines = []
     for finding in findings:

@@ -63,7 +63,7 @@ def wanted_of(options: UpOptions, lab: Lab | None) -> LabSpec:
 def differences(lab: Lab, wanted: LabSpec) -> list[str]:
     """What `up` would change in an existing lab, one sentence each; empty if nothing."""
     changes = lab.spec.differences(wanted)
-    changes += [f"{name} is left of a change that was killed: it is put right" for name in lab.replacements]
+    changes += [f"{name} is left of a change that was killed: it is repaired" for name in lab.replacements]
     changes += [f"{name} is gone: it is made again" for name in lab.missing]
     changes += [
         f"{server.name} is {server.state}: it is started" for server in lab.servers if server.state != "running"

@@ -146,7 +146,7 @@ def _removed(  # noqa: PLR0913, PLR0917
         )
     settings: dict[str, Any] = {"consul_lab_owner": who.owner}
     if others:
-        steps.note(f"{_whose(name, owners, who.owner)}, not to {who.owner}: it is removed all the same.")
+        steps.note(f"{_whose(name, owners, who.owner)}, not to {who.owner}: it is removed anyway.")
         settings["consul_lab_force"] = True
     steps.begin(f"Removing the lab {name}")
     results = play("down.yml", name, settings, who, steps, lock, deadlines.Deadline(deadlines.DOWN), ExitCode.FAILED)
@@ -191,7 +191,7 @@ def _refuse_unforced(name: str, owners: frozenset[str], who: Caller) -> None:
         )
         raise LabctlError(
             f"{_whose(name, owners, who.owner, here=' on this Docker host')}, not to {who.owner}, so nothing was "
-            f"changed: `labctl down {name} --force` removes it all the same, {instead}.",
+            f"changed: `labctl down {name} --force` removes it anyway, {instead}.",
             ExitCode.REFUSED,
         )
     question = f"{_whose(name, owners, who.owner)}, and its data would be gone for good. Remove it?"
@@ -237,7 +237,7 @@ def down_all(who: Caller, steps: Steps, play: Play = play_for) -> tuple[list[Dow
 def _of_all(failed: dict[str, list[str]]) -> LabctlError:
     """One error for labs that could not be removed, grouped by the sentence that says why."""
     told = "; ".join(f"{', '.join(names)}: {sentence.rstrip('.')}" for sentence, names in failed.items())
-    return LabctlError(f"Cannot remove every lab of yours ({told}). Run `labctl down --all` again when that is mended.")
+    return LabctlError(f"Cannot remove every lab of yours ({told}). Run `labctl down --all` again when that is fixed.")
 
 
 def change(  # noqa: PLR0913, PLR0917 - what is done, to whom, for whom

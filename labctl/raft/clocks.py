@@ -1,6 +1,6 @@
 """Clocks that contradict each other by more than a moment: nobody can hear of a leader before it leads.
 
-Up to two seconds `merge` moves a server's lines. More than that is nothing that could be mended without a guess, but a
+Up to two seconds `merge` moves a server's lines. A larger difference cannot be corrected without a guess, but a
 reader has to know about it: the order of the story is then not the order of the events.
 """
 

@@ -155,7 +155,7 @@ def labs_in(
         if said.startswith(_OWN_FAULT):
             raise _no_json(path)
         raise LabctlError(
-            f"The inventory {path} cannot be read ({said}): mend it, `ansible-inventory -i {path} --list` tells more.",
+            f"The inventory {path} cannot be read ({said}): fix it, `ansible-inventory -i {path} --list` shows more.",
             ExitCode.USAGE,
         )
     try:

@@ -286,7 +286,7 @@ class PlaybookRun:
         step = f"the step `{task}`{f' of {host}' if host else ''}" if task else "Ansible"
         return LabctlError(
             f"Cannot finish within {self._seconds:.0f} seconds: {step} did not end. Look whether the Docker Engine "
-            "answers (`labctl doctor`), then run the same command again: it puts right what is there.",
+            "answers (`labctl doctor`), then run the same command again: it repairs what is there.",
             self._late_code,
         )
 

@@ -86,13 +86,13 @@ def _bring(missing: list[Pin], bundle: str, folder: Path, tell: Callable[[str], 
     reasons = []
     with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=folder) as temporary:
         for source, read in (("Galaxy", _from_galaxy), (f"the package {bundle}", _from_bundle)):
-            tell(f"Bringing {names} from {source}.")
+            tell(f"Downloading {names} from {source}.")
             try:
                 contents = read(missing, bundle, Path(temporary))
                 taken = {pin: verified(pin, contents[pin]) for pin in missing}
             except UnfitError as error:
                 reasons.append(f"{source}: {error}")
-                tell(f"{source[0].upper()}{source[1:]} did not give them ({error}).")
+                tell(f"{source[0].upper()}{source[1:]} did not provide them ({error}).")
                 continue
             for pin, files in taken.items():
                 _put(pin, files, Path(temporary), folder)

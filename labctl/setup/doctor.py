@@ -198,7 +198,7 @@ def _why(error: OSError | ValueError) -> str:
     return str(error) if isinstance(error, quotas.LimitsError) else "it is not UTF-8"
 
 
-def mend(findings: list[Finding], steps: Steps) -> None:
+def fix_findings(findings: list[Finding], steps: Steps) -> None:
     """Fix the findings that labctl can fix: collections, engine, Compose, image. Raises LabctlError."""
     from labctl.lab.image import ImageOptions, build  # noqa: PLC0415 - only with --fix
     from labctl.runner import inventory  # noqa: PLC0415

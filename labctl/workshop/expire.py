@@ -77,7 +77,7 @@ def _refuse_silent(fleet: Fleet, silent: Sequence[str]) -> None:
     if silent:
         why = "; ".join(f"{host}: {problems[host]}" for host in silent)
         raise LabctlError(
-            f"Cannot tell when the workshop {fleet.workshop.name} ends: its Docker hosts tell nothing ({why}). Mend "
+            f"Cannot tell when the workshop {fleet.workshop.name} ends: its Docker hosts do not answer ({why}). Fix "
             "that, then run the same command again."
         )
 
@@ -116,7 +116,7 @@ def _write_down(fleet: Fleet, owner: str, end: int, steps: Steps) -> ExpiryResul
     if failed:
         steps.fail()
         told = "; ".join(f"{host}: {why}" for host, why in failed.items())
-        raise LabctlError(f"The end was not written down everywhere ({told}): run it again when that is mended.")
+        raise LabctlError(f"The end was not recorded everywhere ({told}): run it again when that is fixed.")
     text = f"ends in {expiry.left_in_words(end - time.time())}" if end else "has no end"
     steps.done(f"The workshop {workshop.name} {text}, on {', '.join(hosts)}")
     changed = any(item.changed for item in seen)

@@ -108,7 +108,7 @@ class SeatFaults:
     def heal(self) -> list[SeatFault]:
         """Lift every fault in every seat, and let every server run."""
 
-        def mend(lab: str) -> SeatFault:
+        def heal_seat(lab: str) -> SeatFault:
             client, seat_lab = self._labs[lab]
             away = processes.taken_away(seat_lab, None, self._tools)
             processes.bring_back(away, tools=self._tools)
@@ -116,7 +116,7 @@ class SeatFaults:
             self._tools.lift(self._tools.find_lab(client, lab) or seat_lab, None)
             return self._of(lab, servers=tuple(server.name for server in away))
 
-        return self._each(mend, "heal")
+        return self._each(heal_seat, "heal")
 
     def _asked_clocks(self) -> dict[str, HostClock | str]:
         """The clock of each lab's Docker host, each asked once, or why it is not known."""

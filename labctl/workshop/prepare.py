@@ -32,8 +32,8 @@ def prepare(workshop: Workshop, owner: str, steps: Steps) -> Plan:
         _, failures = play_each(PlaybookRun("engine.yml", where, record="workshop-engine", seconds=ENGINE), steps)
         for host, error in failures.items():
             steps.note(f"{host}: {error.sentence}")
-        mended = [host for host in broken if host not in failures]
-        steps.done(f"Docker Engine and Compose are on {', '.join(mended)}") if mended else steps.fail()
+        fixed = [host for host in broken if host not in failures]
+        steps.done(f"Docker Engine and Compose are on {', '.join(fixed)}") if fixed else steps.fail()
         plan = plans.make(fleets.look(workshop, owner))
     if plan.usable():
         have_image(plan, steps)

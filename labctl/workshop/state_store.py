@@ -36,10 +36,10 @@ _UNKNOWN_SECRETS, _NEVER, _PLACING = "strangers.json", "never", "placing"
 LOCK_SECONDS = 120.0
 _LONGEST = 1 << 20
 # Advice for a damaged file, so that nobody removes one whose content cannot be recovered.
-_MENDED_BY = {
+_ADVICE = {
     _NUMBERS: "take your copy back with `labctl workshop secret --input FILE --force`; without a copy, remove that "
-    "file: seats that are there tell their numbers, and other names get new ones",
-    _PLACES: "remove that file when every Docker host of the workshop answers, because the seats that are there tell "
+    "file: existing seats keep the numbers in their labels, and other names get new ones",
+    _PLACES: "remove that file when every Docker host of the workshop answers, because the existing seats show "
     "where they are",
     _FAILED: "remove that file, and `labctl workshop up` finds the seats that are not ready",
     _UNKNOWN_SECRETS: "remove that file, and give the seats whose cards do not open them new ones with "
@@ -275,8 +275,8 @@ class WorkshopState:
             return read(state_schema.document(text))
         except ValueError as error:
             raise LabctlError(
-                f"Cannot read {self.folder / name}, which the workshop {self.workshop} needs: {error}. Mend it by "
-                f"hand, or {_MENDED_BY[name]}."
+                f"Cannot read {self.folder / name}, which the workshop {self.workshop} needs: {error}. Fix it by "
+                f"hand, or {_ADVICE[name]}."
             ) from None
 
     def _note(self, name: str, content: Any) -> None:

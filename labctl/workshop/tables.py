@@ -50,7 +50,7 @@ def _seat_problem(plan: Plan, lab: str) -> str | None:
     if lab in plan.placement.unplaced:
         return "it fits nowhere"
     if lab in plan.unknown:
-        return f"its Docker host {plan.unknown[lab]} tells nothing"
+        return f"its Docker host {plan.unknown[lab]} does not answer"
     return plan.obstacles.get(lab)
 
 
@@ -181,7 +181,7 @@ def _plan_verdict(plan: Plan) -> str:
         )
     if plan.unknown:
         return (
-            f"{len(plan.unknown)} of {seats} seats are on Docker hosts that tell nothing: whether they fit is not "
+            f"{len(plan.unknown)} of {seats} seats are on Docker hosts that do not answer: whether they fit is not "
             "known, and `labctl workshop up` would fail them."
         )
     there = sum(seat.lab in plan.fleet.existing for seat in plan.fleet.seats)
@@ -236,7 +236,7 @@ def outcomes_text(result: Result, columns: int | None = None) -> str:
     return (
         "\n" + "\n".join(_fitted([said], columns)) + "\n\n"
         f"{table(['seat', 'host', 'step'], rows)}\n\n{why}\n\n"
-        "When the reasons are mended: `labctl workshop up --retry-failed`"
+        "When the reasons are fixed: `labctl workshop up --retry-failed`"
     )
 
 
@@ -365,7 +365,7 @@ def removed_text(removed: Removal, columns: int | None = None) -> str:
     lines = [_wrong(lab, why) for lab, why in sorted(removed.failed.items())]
     lines += [f"{paint(sign('failed'), 'red')} {harmless(lab)} is still there: run it again." for lab in removed.left]
     lines += [
-        _wrong(host, f"nobody can look whether anything is left there: {why}.")
+        _wrong(host, f"nobody can check whether anything is left there: {why}.")
         for host, why in sorted(removed.unseen.items())
     ]
     return "\n".join(_fitted(lines, columns))

@@ -174,7 +174,7 @@ def _endless(plan: Plan, endless: Mapping[str, str], labs: Iterable[str], steps:
     for lab in labs:
         where = plan.placement.hosts[lab]
         if where in endless:
-            reason = f"the workshop's end could not be written down on its Docker host {where}: {endless[where]}"
+            reason = f"the workshop's end could not be recorded on its Docker host {where}: {endless[where]}"
             outcomes[lab] = Outcome(lab, step="ending", reason=reason)
             steps.seat(lab, "failed", reason, at="ending")
     return outcomes

@@ -42,6 +42,6 @@ def _refuse_silent(fleet: Fleet, wanted: Collection[str]) -> None:
     why = "; ".join(f"{host}: {str(problems[host]).rstrip('.')}" for host in sorted(set(lost.values())))
     raise LabctlError(
         f"Cannot prove that no seat reaches another: {counted(len(lost), 'seat')} of them "
-        f"{'is' if len(lost) == 1 else 'are'} on Docker hosts that tell nothing ({why}). Mend that, or name the seats "
+        f"{'is' if len(lost) == 1 else 'are'} on Docker hosts that do not answer ({why}). Fix that, or name the seats "
         "on the other hosts."
     )

@@ -121,8 +121,8 @@ class Cluster:
             raise NotReadyError(
                 f"The lab {self.lab} cannot become ready because {', '.join(stopped)} "
                 f"{'is' if len(stopped) == 1 else 'are'} not running: "
-                f"`labctl start {self.lab}` starts what is stopped, "
-                f"and `labctl up {self.lab}` makes again what is missing."
+                f"`labctl start {self.lab}` starts stopped servers, "
+                f"and `labctl up {self.lab}` recreates missing ones."
             )
 
     def _refuse_stopped(self, views: list[server_status.View]) -> None:

@@ -166,7 +166,7 @@ def refuse_foreign(lab: str, owner: str, parts: LabParts, *, removing: bool = Fa
     """Raise DockerError where the lab carries the label of another owner; `removing` adds how it can be removed."""
     others = sorted(parts.owners - {owner})
     if others:
-        removes = f"`labctl down {lab} --force`, or consul_lab_force=true, removes it all the same"
+        removes = f"`labctl down {lab} --force`, or consul_lab_force=true, removes it anyway"
         if owner in parts.owners:
             # Neither another name nor another owner helps here.
             raise DockerError(

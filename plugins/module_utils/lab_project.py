@@ -263,7 +263,7 @@ class LabProject:
         now = self.parts()
         self.remove("container", [server.id for server in now.servers])
         self.remove("network", list(now.network_ids))
-        self.outcome.actions.append("made the network again, whose addresses were held for nobody")
+        self.outcome.actions.append("recreated the network, whose addresses were blocked")
         return True
 
     def settle(self, parts: LabParts) -> bool:
@@ -407,7 +407,7 @@ def address_error(error: DockerError, lab: str) -> DockerError | None:
     if not address_is_held(error):
         return None
     return DockerError(
-        f"An address of the lab {lab} is held on its network by what is no server of it. Remove what "
+        f"An address of the lab {lab} is held on its network by something that is no server of it. Remove what "
         f"`docker network inspect {lab_names.project_name(lab)}` shows; where that is nothing, as after an engine that "
         f"died, run `labctl stop {lab}`, and then `labctl up {lab}`, which makes the network again and keeps the data.",
         said=error.said,

@@ -140,7 +140,7 @@ def _limits(owner: str, path: Path, file: int) -> list[quotas.Limit]:
 def _not_understood(path: Path, why: str) -> DockerError:
     return DockerError(
         f"The limits of this Docker host in {path} cannot be understood ({why}), so nothing was started: "
-        "whoever keeps that file must mend it."
+        "its admin must fix it."
     )
 
 
@@ -178,7 +178,7 @@ def _is_at(path: Path, file: int) -> bool:
 
 def _lock(file: int, path: Path, patience: lock_holder.Patience, try_to: Callable[[int], bool]) -> None:
     # The file's owner may not allow others to write into it: then no note names the holder.
-    who = f"whoever has the limits of this Docker host now: `fuser -v {path}` shows them"
+    who = f"the holder of this Docker host's limits: `fuser -v {path}` shows it"
     try:
         while not try_to(file):
             patience.wait(lambda: who, POLL_SECONDS)

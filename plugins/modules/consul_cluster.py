@@ -18,10 +18,10 @@ author: The labctl authors (@raft-labctl)
 attributes:
   check_mode:
     support: full
-    description: Says whether servers would be joined, and what the cluster is now; does not wait.
+    description: Reports whether servers would be joined, and the cluster as it is now; does not wait.
   diff_mode:
     support: none
-    description: What it changes is in no file.
+    description: Its changes are in no file.
   facts:
     support: full
     description: Sets C(consul_lab_members) where O(members) was left out.

@@ -33,7 +33,7 @@ options:
     type: str
     default: ""
   origin:
-    description: What the label C(raft-labctl.image-origin) says with O(source=registry).
+    description: The value of the label C(raft-labctl.image-origin) with O(source=registry).
     type: str
     default: ""
   base:

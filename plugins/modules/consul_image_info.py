@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 module: consul_image_info
 short_description: Find the image of Consul that a Docker host already has
 description:
-  - Looks at the labels of the images of one repository, and returns the newest one that fits what is wanted.
+  - Looks at the labels of the images of one repository, and returns the newest one that fits the request.
   - Says which sources can be tried where none fits, and what this host has to build with.
   - Runs no container and needs no network.
 options:

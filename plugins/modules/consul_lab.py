@@ -56,7 +56,7 @@ options:
     type: str
     default: ""
   settings:
-    description: What this Consul version reads only from a configuration file.
+    description: Settings that this Consul version reads only from a configuration file.
     type: dict
     default: {}
   profile:
@@ -69,7 +69,7 @@ options:
     default: gossip
   tokens:
     description:
-      - What this Consul version calls each token of a lab with O(profile=full), and which it is, C(token) or
+      - This Consul version's names for the tokens of a lab with O(profile=full), and which it is, C(token) or
         C(recovery_token). Empty for a version that cannot do it, which is refused.
     type: dict
     default: {}
@@ -157,7 +157,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 actions:
-  description: What was done, in order, each in a few words.
+  description: The actions, in order, each in a few words.
   type: list
   elements: str
   returned: always
@@ -182,7 +182,7 @@ subnet:
   type: str
   returned: when the lab exists
 notes:
-  description: What to know of a subnet that the lab has got now, each one sentence, which is also a warning.
+  description: Notes on the lab's new subnet, each one sentence, which is also a warning.
   type: list
   elements: str
   returned: when there is something to know, or something was left alone
@@ -191,7 +191,7 @@ owner:
   type: str
   returned: when O(state=absent) removed one
 removed:
-  description: Names of what was removed.
+  description: Names of the removed parts.
   type: list
   elements: str
   returned: when O(state=absent)
@@ -410,13 +410,13 @@ def compose_up(project: LabProject, parts: LabParts, servers: int) -> None:
         try:
             project.compose_up()
         except DockerError as error:
-            if not left or not mended(project, parts, servers, error):
+            if not left or not repaired(project, parts, servers, error):
                 raise
         else:
             return
 
 
-def mended(project: LabProject, parts: LabParts, servers: int, error: DockerError) -> bool:
+def repaired(project: LabProject, parts: LabParts, servers: int, error: DockerError) -> bool:
     """Whether Compose is worth another run. Raises DockerError where somebody else has one of the lab's names."""
     if is_still_busy(error):
         project.machine.sleep(project.machine.busy)

@@ -28,7 +28,7 @@ options:
     type: str
     required: true
   timeout:
-    description: Seconds until it goes on all the same.
+    description: Seconds until it goes on anyway.
     type: float
     default: 12
 """

@@ -17,10 +17,10 @@ attributes:
     description: Says what would change, and changes nothing.
   diff_mode:
     support: none
-    description: What it changes is in no file.
+    description: Its changes are in no file.
   idempotent:
     support: full
-    description: An end that is written down already is left as it is.
+    description: An end that is recorded already is left as it is.
 options:
   workshop:
     description: The workshop.

@@ -32,7 +32,7 @@ def browser() -> Iterator[Browser]:
 
 
 class Visit:
-    """A page, what it wrote to the console, and what it asked the network for."""
+    """A page, its console output, and its requests to the network."""
 
     def __init__(self, page: Page) -> None:
         self.page = page

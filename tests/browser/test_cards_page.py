@@ -54,7 +54,7 @@ def printed(visit: Visit, made: list[Card], paper: str, folder: Path) -> pypdfiu
 
 
 def read_codes(page: pypdfium2.PdfPage) -> list[str]:
-    """What a camera over the paper reads."""
+    """The text that a camera over the paper reads."""
     drawn = page.render(scale=DOTS * 25.4 / 72, grayscale=True)
     image = memoryview(bytes(drawn.buffer)).cast("B", (drawn.height, drawn.stride))
     kinds = zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode])

@@ -1,7 +1,7 @@
-"""What all fuzzers share: a limit of time and of memory for each input, and inputs without a fuzzer's help.
+"""Shared code of all fuzzers: a limit of time and of memory for each input, and inputs without a fuzzer's help.
 
 `python -m tests.fuzz TRIES` lets atheris look for inputs, guided by what they reach. `make unit` runs the same targets
-for a moment with inputs out of a seeded generator, so that nobody has to think of it.
+for a moment with inputs out of a seeded generator, so that nobody has to start it.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from types import FrameType
 
 SECONDS = 2.0
-"""Of the processor's time for one input: a hundred times what any needs."""
+"""The processor time for one input: a hundred times what any needs."""
 MOST_KILOBYTES = 256_000
 """By which the memory may grow over all inputs."""
 LONGEST = 70_000
-# What readers stumble over: halves of characters, escape sequences, templates, other languages' digits.
+# Text that breaks careless readers: halves of characters, escape sequences, templates, other languages' digits.
 TOKENS = [
     b"{", b"}", b"[" * 1000, b"]", b'"', b"'", b"\\", b"=", b": ", b"\n", b"\r", b"\t", b" ", b"\0", b"\x1b[2J",
     b"\x9b",
@@ -33,7 +33,7 @@ TOKENS = [
 ]  # fmt: skip
 _NUMBERS = [b"9" * 19, b"9" * 20, b"9" * 5000, b"-1", b"0", b"1e999", b"NaN", b"1.5", b"\xd9\xa3"]
 _VALUES = [b"null", b"true", b"0", b"-1", b"1e999", b"[]", b"{}", b'""', b"[[]]", b'"' + b"9" * 5000 + b'"']
-# Words of a kind, and what stands well in their place.
+# Words of a kind, and good replacements for them.
 _KINDS = [
     (re.compile(rb"[0-9]+"), _NUMBERS),
     (re.compile(rb'"[^"\n]*"'), _VALUES),
@@ -101,7 +101,7 @@ def mutated(seeds: Sequence[bytes], chance: random.Random) -> bytes:
 def run(
     one_try: Callable[[bytes], Any], seeds: Sequence[bytes], tries: int, seed: int, *, seconds: float = SECONDS
 ) -> None:
-    """Try seeds and what becomes of them. Raises AssertionError that names the input that was not borne."""
+    """Try seeds and what becomes of them. Raises AssertionError that names the input that failed."""
     chance = random.Random(seed)  # noqa: S311 - the same inputs again, and no secret
     before = _peak()
     for number in range(tries):

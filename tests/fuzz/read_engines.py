@@ -59,7 +59,7 @@ class Client:
 
 
 def _read(path: str, found: Any) -> None:
-    """Do with an answer what commands and modules do with it."""
+    """Use an answer as commands and modules do."""
     if path == "/containers/json":
         for lab in labs.labs_from(found, "local"):
             _ = lab.missing, lab.running, [server.url for server in lab.servers]

@@ -52,7 +52,7 @@ def _carried() -> list[bytes]:
     return [f"{line}\n".encode() for line in lines]
 
 
-# What readers of logs did not bear once.
+# Inputs that once broke readers of logs.
 ONCE = [
     b"2024/01/01 00:00:00 [INFO] raft: Initial configuration (index=1): " + b"{" * 60_000,
     b'2024-01-01T00:00:00Z [ERROR] raft: failed to heartbeat to: peer="{' + b"a" * 60_000,

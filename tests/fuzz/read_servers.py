@@ -47,7 +47,7 @@ class ConsulClient:
 
 
 def one_try(data: bytes) -> None:
-    """Ask a server that answers so."""
+    """Ask a server that answers like that."""
     api = ConsulClient(data)
     view = server_status.read_view(Member("consul1", "10.0.0.1", api))
     server_status.disagreement([view])

@@ -26,7 +26,7 @@ def must_be_golden(name: str, seen: str) -> None:
 
 
 def must_be_only(folder: str, names: set[str]) -> None:
-    """The golden files of a FOLDER are these and no others: what is gone is noticed too."""
+    """The golden files of a FOLDER are these and no others: a missing one is noticed, too."""
     there = {path.name: path for path in (FOLDER / folder).iterdir()}
     if UPDATE:
         for name in set(there) - names:
@@ -42,7 +42,7 @@ def must_have_golden_shape(name: str, document: Any) -> None:
     file = FOLDER / name
     seen = shape(document)
     if UPDATE and file.exists():
-        # Two runs may differ in what is null: what either of them knew is kept.
+        # Two runs may differ in what is null: what either of them has is kept.
         before = json.loads(file.read_text(encoding="utf-8"))
         seen = merged([before, seen]) if _fits(seen, before) else seen
     if UPDATE:
@@ -93,5 +93,5 @@ def _fits(seen: Any, golden: Any) -> bool:
 
 
 def as_json(value: Any) -> str:
-    """JSON as the golden files have it."""
+    """JSON in the format of the golden files."""
     return json.dumps(value, indent=1, sort_keys=True) + "\n"

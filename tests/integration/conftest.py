@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Say at once what failed: the end of the run, where pytest tells all of it, is minutes away."""
+    """Report a failure at once: the end of the run, where pytest shows all of it, is minutes away."""
     if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
         crash = getattr(report.longrepr, "reprcrash", None)
         why = str(crash.message if crash else report.longrepr).strip().splitlines()

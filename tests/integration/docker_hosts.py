@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-# Beside what labs and workshops take their subnets from: 10.213.0.0/16 and 10.216.0.0/13.
+# Apart from the pools of labs and workshops: 10.213.0.0/16 and 10.216.0.0/13.
 RANGE = ipaddress.IPv4Network("10.211.0.0/16")
 PREFIX = 26
 SSH_PORT = 22
@@ -124,7 +124,7 @@ class DockerHost(OwnEngine):
 
     @property
     def url(self) -> str:
-        """What DOCKER_HOST says of it."""
+        """Its address as DOCKER_HOST has it."""
         return f"ssh://{self.user}@{self.address}"
 
     @property
@@ -205,13 +205,13 @@ class DockerHost(OwnEngine):
             self._start_sshd()
 
     def change_host_key(self) -> None:
-        """Let it have another host key, as after an installation from nothing, or as an impostor has."""
+        """Give it another host key, as after an installation from nothing, or as an impostor has."""
         self.stop_sshd()
         _key(self.host_key)
         self._start_sshd()
 
     def die(self) -> None:
-        """Take its power: nothing says goodbye, and from one moment to the next nobody answers at its address."""
+        """Cut its power: no connection is closed, and from one moment to the next nothing answers at its address."""
         _run("ip", "link", "set", self.cable, "down", check=False)
         super().die()
         if self._holder is not None:
@@ -221,13 +221,13 @@ class DockerHost(OwnEngine):
         shutil.rmtree(self.folder / "exec", ignore_errors=True)
 
     def remove(self) -> None:
-        """Take its power and everything that it left."""
+        """Cut its power and remove everything that it left."""
         super().remove()
         _run("ip", "link", "delete", self.cable, check=False)
 
 
 class DockerHosts:
-    """Some Docker hosts that run, and what somebody needs to reach them; use it with `with`.
+    """Some running Docker hosts, and the means to reach them; use it with `with`.
 
     Args:
         count: how many.
@@ -321,7 +321,7 @@ class DockerHosts:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def left(self) -> list[str]:
-        """What exists of them: processes, namespaces, cables, the bridge, its rule, mounts, control groups, files."""
+        """All of their processes, namespaces, cables, the bridge, its rule, mounts, control groups, files."""
         found = [f"process {pid}" for host in self.hosts for pid in host.pids()]
         namespaces = _run("ip", "netns", "list").split()
         mounts = Path("/proc/mounts").read_text()

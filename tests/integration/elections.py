@@ -1,4 +1,4 @@
-"""Make servers elect a new leader, and hold what `labctl story` tells against what Consul's own API says."""
+"""Make servers elect a new leader, and compare `labctl story` with Consul's own API."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ ELECTION_SECONDS = 60.0
 
 
 def status_of(person: Person, lab: str) -> dict[str, Any]:
-    """What the servers' own API says now, ready or not."""
+    """The status from the servers' own API now, ready or not."""
     document: dict[str, Any] = person.run("status", lab, "--json").json
     return document
 
 
 def story_of(person: Person, lab: str) -> dict[str, Any]:
-    """What the servers' logs tell."""
+    """The story of the servers' logs."""
     document: dict[str, Any] = person.done("story", lab, "--json").json
     return document
 
 
 def take_leader(person: Person, lab: str, how: str) -> str:
-    """Kill or pause the leader (`kill`, `pause`) and wait until another one leads. Returns who led before."""
+    """Kill or pause the leader (`kill`, `pause`) and wait until another one leads. Returns the old leader."""
     before = status_of(person, lab)
     docker(how, container(lab, before["leader"]))
 

@@ -1,4 +1,4 @@
-"""What the tests share: the image, people, labs that are removed whatever happens."""
+"""Fixtures of the tests: the image, people, labs that are removed whatever happens."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def people(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Person]]:
-    """Make people; what their commands left running is ended with the module."""
+    """Make people; processes that their commands left are ended with the module."""
     assert image
     made: list[Person] = []
 

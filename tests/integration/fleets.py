@@ -71,12 +71,12 @@ class Fleet(Room):
         }
 
     def seats(self) -> list[dict[str, Any]]:
-        """The seats as `status --json` tells them."""
+        """The seats as `status --json` shows them."""
         seats: list[dict[str, Any]] = self.run("status", "--json").json["seats"]
         return seats
 
     def of(self, host: str) -> set[str]:
-        """The seats of one host, as `status` tells them."""
+        """The seats of one host, as `status` shows them."""
         return {seat["seat"] for seat in self.seats() if seat["host"] == host}
 
     def ready(self) -> set[str]:
@@ -92,7 +92,7 @@ class Fleet(Room):
         return found
 
     def remove(self) -> None:
-        """Take away what is there, whatever state it is in."""
+        """Remove everything, whatever state it is in."""
         self.docker_hosts.learn()
         for host in self.hosts.values():
             host.start()
@@ -134,7 +134,7 @@ def dora(hosts: DockerHosts, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="module")
 def carried(hosts: DockerHosts, dora: Person, request: pytest.FixtureRequest) -> Iterator[tuple[Fleet, Result]]:
-    """A workshop of the test file's SEATS, and what its first `up` said, with hosts that had no image."""
+    """A workshop of the test file's SEATS, and the output of its first `up`, with hosts that had no image."""
     with Fleet(dora, hosts, seats=request.module.SEATS) as fleet:
         for host in hosts.hosts:
             assert docker("image", "ls", "-q", host=host.host) == ""

@@ -32,7 +32,7 @@ LABCTL = SCRIPTS / "labctl"
 
 
 def _version_of(binary: str) -> str:
-    """What a consul binary says that it is."""
+    """The version that a consul binary reports."""
     said = subprocess.run([binary, "version"], capture_output=True, text=True, check=True).stdout
     match = re.match(r"Consul v(\S+)", said)
     assert match, f"{binary} does not say its version: {said}"
@@ -73,12 +73,12 @@ class Result:
         return lines[0].removeprefix("error: ")
 
 
-# What labctl says of things of others that it met on the engine, which are not the tests' business.
+# Labctl's notes about foreign objects on the engine, which are not the tests' business.
 _OF_OTHERS = re.compile(r"which labctl never writes: it is left alone|^\d+ more (has|have) such labels: left alone too")
 
 
 def about_us(err: str) -> str:
-    """Of what was said on standard error, what is not about things that others have on the engine."""
+    """Standard error without the notes about foreign objects on the engine."""
     return "".join(line for line in err.splitlines(keepends=True) if not _OF_OTHERS.search(line))
 
 
@@ -170,7 +170,7 @@ class Person:
         return found
 
     def end_processes(self) -> None:
-        """Kill what is left of this person's commands, by pid, so that a failed test leaves none to others."""
+        """Kill this person's remaining commands, by pid, so that a failed test leaves none to others."""
         for pid in self.processes():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -196,13 +196,13 @@ def docker_bytes(*words: str) -> bytes:
 
 
 def inspect(kind: str, *ids: str, host: str = "") -> list[dict[str, Any]]:
-    """What Docker knows of containers, networks, volumes or images."""
+    """Docker's description of containers, networks, volumes or images."""
     documents: list[dict[str, Any]] = json.loads(docker(kind, "inspect", *ids, host=host)) if ids else []
     return documents
 
 
 def servers(lab: str, host: str = "") -> list[dict[str, Any]]:
-    """What Docker knows of a lab's servers, in the order of their names.
+    """Docker's description of a lab's servers, in the order of their names.
 
     A container that goes after it was listed, as a helper of a lab that comes up does, is not among them.
     """
@@ -295,7 +295,7 @@ def gossip_key(lab: str) -> str:
 
 
 def node_ids(person: Person, lab: str) -> dict[str, tuple[str, str]]:
-    """Each server's node ID and address, as `status` tells them."""
+    """Each server's node ID and address, as `status` shows them."""
     return {
         server["name"]: (server["id"], server["address"])
         for server in person.done("status", lab, "--json").json["servers"]

@@ -1,4 +1,4 @@
-"""Run playbooks/image.yml as a user does, and see what it left on the Docker host."""
+"""Run playbooks/image.yml as a user does, and check what it left on the Docker host."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ labs:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one run of the playbook said."""
+    """The output of one run of the playbook."""
 
     code: int
     tasks: list[tuple[str, dict[str, Any]]]
@@ -31,7 +31,7 @@ class Outcome:
 
     @property
     def image(self) -> dict[str, Any]:
-        """What the task for labctl says."""
+        """The output of the task for labctl."""
         reports = [result["msg"] for name, result in self.tasks if name.endswith("Report the image")]
         assert reports, self.tasks
         report: dict[str, Any] = reports[-1]
@@ -100,7 +100,7 @@ class Play:
         return sorted(docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", self.name).split())
 
     def left(self) -> list[str]:
-        """What is left of a run that is over: temporary files, candidates, containers that looked at one."""
+        """Leftovers of a run that is over: temporary files, candidates, containers that looked at one."""
         files = [str(path) for path in self.tmp.iterdir()]
         mine = f"raft-labctl.image-state=candidate of {os.uname().nodename} {self.tmp}/"
         marks = '{{index .Config.Labels "raft-labctl.image-state"}}'
@@ -119,7 +119,7 @@ def docker(*words: str) -> str:
 
 
 def inspect(image: str) -> dict[str, Any]:
-    """Return what docker knows of an image."""
+    """Return docker's description of an image."""
     document: dict[str, Any] = json.loads(docker("image", "inspect", image))[0]
     return document
 

@@ -1,4 +1,4 @@
-"""Interrupt and kill labctl at chosen moments, and see that the next command puts everything right."""
+"""Interrupt and kill labctl at chosen moments, and check that the next command repairs everything."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def how_long(person: Person, *words: str) -> float:
 
 
 def interrupt(person: Person, lab: str, moment: Moment) -> str:
-    """Press Ctrl-C in the middle of `up`. Returns what happened, in a line."""
+    """Press Ctrl-C in the middle of `up`. Returns the outcome, in a line."""
     process = person.start("up", lab, *UP)
     time.sleep(moment.seconds)
     begun = time.monotonic()

@@ -93,12 +93,12 @@ class OwnEngine:
         return docker("version", "--format", "{{.Server.Version}}", host=self.host, check=False) != ""
 
     def halt(self) -> None:
-        """Keep it from doing anything: it takes no call, and what it was doing stands still."""
+        """Suspend it: it takes no call, and its work stands still."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
-        """Let it go on after `halt`."""
+        """Resume it after `halt`."""
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
 
@@ -170,7 +170,7 @@ class OwnEngine:
 
 @contextmanager
 def running_engine(image: str) -> Iterator[OwnEngine]:
-    """An engine that runs and has the image; at the end nothing of it is left."""
+    """A running engine with the image; at the end nothing of it is left."""
     # Not pytest's folder: its path is too long for a socket, and overlay2 wants a real disk, as Docker's own has.
     engine = OwnEngine(Path(tempfile.mkdtemp(prefix="labctl-", dir="/var/tmp")))
     try:

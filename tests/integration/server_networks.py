@@ -1,4 +1,4 @@
-"""Which servers of a lab reach each other, and what is left in their networks, seen from inside."""
+"""Which servers of a lab reach each other, and the rules left in their networks, seen from inside."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def lab(ada: Person, lab_of_module: str) -> Iterator[str]:
 
 
 def broken(ada: Person, lab: str, *words: str) -> dict[str, Any]:
-    """What `labctl fault WORDS` says that it did."""
+    """The result of `labctl fault WORDS`."""
     result: dict[str, Any] = ada.done("fault", *words, "--lab", lab, "--json").json
     return result
 
@@ -91,7 +91,7 @@ def is_clean(lab: str, server: str) -> bool:
 
 
 def traces(lab: str, of_network: tuple[str, ...] = NAMES) -> dict[str, tuple[str, ...]]:
-    """What a fault would have changed: containers, rules and queues, how servers run, what stands in their logs."""
+    """All that a fault would change: containers, rules and queues, how servers run, what stands in their logs."""
 
     def of(server: str) -> tuple[str, ...]:
         return (
@@ -113,7 +113,7 @@ def log_of(lab: str, server: str) -> list[str]:
 
 
 def seen_by(lab: str, server: str, other: str) -> str:
-    """What the gossip of a server says of another one: alive, failed, left."""
+    """A server's state in another one's gossip: alive, failed, left."""
     rows = [line.split() for line in docker("exec", container(lab, server), "consul", "members").splitlines()]
     return next(row[2] for row in rows if row[0].startswith(other))
 
@@ -141,6 +141,6 @@ def counted(lab: str, server: str, peer: str, seconds: float) -> list[tuple[int,
 
 
 def knock(lab: str, source: str, peer: str) -> None:
-    """Let a server begin many connections to another one, so that there are packets to count."""
+    """Make a server begin many connections to another one, so that there are packets to count."""
     command = f"head -c 100000 /dev/zero | timeout 3 busybox nc -w 1 {peer} 8300"
     docker("exec", container(lab, source), "sh", "-c", f"for _ in $(seq 30); do {command} & done; wait", check=False)

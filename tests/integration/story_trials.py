@@ -1,4 +1,4 @@
-"""One thing done to a lab's leader or follower, and what `labctl story` then tells of it held against what was seen."""
+"""Trials: one fault of a lab's leader or follower, and the story of it compared with what a witness saw."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def apply_fault(  # noqa: PLR0913, PLR0917 - what is done to whom
         "one-way": ("one-way", target, ",".join(others)),
         "loss": ("loss", "60", target),
     }.get(verb, (verb, target))
-    # A lease begins before the command that says so is over.
+    # A lease begins before its command is over.
     until = datetime.now(UTC) + timedelta(seconds=seconds - SOON)
     if verb in BACK and behind:
         docker(verb, container(lab, target))
@@ -61,7 +61,7 @@ def apply_fault(  # noqa: PLR0913, PLR0917 - what is done to whom
 def try_fault(
     person: Person, lab: str, kind: tuple[str, str], chance: random.Random, pace: str
 ) -> tuple[str, list[str]]:
-    """Try one fault. Returns what was done, and what the story gets wrong."""
+    """Try one fault. Returns what was done, and the story's errors."""
     verb, role = kind
     status = must_be_ready(person, lab)
     names = [server["name"] for server in status["servers"]]

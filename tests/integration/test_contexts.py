@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def cleo(people: Callable[[str], Person], tmp_path: Path) -> Person:
-    """Somebody with a context, and with a docker command that writes down what it is asked."""
+    """A person with a context, and with a docker command that records its calls."""
     person = people(f"cleo-{new_name()}")
     (tmp_path / "bin").mkdir()
     program = f'#!/bin/sh\necho "$*" >>{tmp_path}/asked\nexec {shutil.which("docker")} "$@"\n'

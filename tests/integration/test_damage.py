@@ -1,4 +1,4 @@
-"""Servers and volumes that somebody removed by hand: labctl says what is wrong, and `up` mends it."""
+"""Servers and volumes that were removed by hand: labctl reports the damage, and `up` repairs it."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-# A command may take so much longer than its deadline.
+# How much longer than its deadline a command may take.
 MORE_SECONDS = 10
 # labctl, with less time for the removal of a lab than a user's patience has.
 HURRIED_DOWN = (

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SECONDS = 4
 PORT = 9300
 SLOW_BYTES = 8000
-"""What the slow queue lets through in a second."""
+"""How much the slow queue lets through in a second."""
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def failed(result: Result) -> dict[str, int]:
 
 
 def said(result: Result) -> dict[str, tuple[str, str]]:
-    """Who led and who leads now, for each lab that tells of a failover."""
+    """The old and the new leader, for each lab that reports a failover."""
     # Ansible's output is wrapped.
     return {lab: (old, new) for old, lab, _, _, new in SAID.findall(" ".join(result.out.split()))}
 

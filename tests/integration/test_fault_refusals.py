@@ -1,4 +1,4 @@
-"""What cannot be done is one sentence, and leaves nothing: no helper, no rule, no line in a log, no other state."""
+"""Impossible faults get one sentence, and leave nothing: no helper, no rule, no line in a log, no other state."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.integration.harness import Person
 
 
-# What is typed behind `labctl fault`, the exit code, and what the sentence has.
+# The words behind `labctl fault`, the exit code, and a part of the sentence.
 BAD_INPUT: list[tuple[str, int, str]] = [
     ("isolate consul9", 2, "no server or role 'consul9'"),
     ("kill boss", 2, "no server or role 'boss'"),

@@ -1,4 +1,4 @@
-"""Every fault of the network by its effect; that it heals, whoever is gone; and that it touches nobody else."""
+"""Every fault of the network by its effect; that it heals, even if labctl is gone; and that it touches nothing else."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ KEY = "who-wrote"
 
 
 def role(ada: Person, lab: str, server: str) -> str:
-    """What a server itself says that it is."""
+    """The role that a server itself reports."""
     return next(str(server_["role"]) for server_ in status_of(ada, lab)["servers"] if server_["name"] == server)
 
 
@@ -65,7 +65,7 @@ def must_refuse(lab: str, server: str, value: str) -> None:
 
 
 def must_go_on(lab: str, server: str, value: str) -> None:
-    """The side takes a write; on a busy machine two servers may elect again, and whoever is asked then says no."""
+    """The side takes a write; on a busy machine two servers may elect again, and then any server refuses."""
     wait_until(lambda: not refusal(lab, server, value), ELECTION_SECONDS, f"a write through {server}")
 
 
@@ -106,7 +106,7 @@ def test_an_isolated_leader_gives_up_and_the_others_elect_a_new_one(ada: Person,
     assert fault["servers"] == [leader]
     assert fault["forecast"]["leader"] == "lost"
     early = status_of(ada, lab)
-    # It may lead still, until its lease is over; that anything is committed through it nobody says.
+    # It may lead still, until its lease is over; but nothing is committed through it.
     assert early["writes"] is not True or early["leader"] != leader
     assert who_reaches_whom(ada, lab) == {pair for pair in EVERYBODY if leader not in pair}
     another_leads(ada, lab, leader)

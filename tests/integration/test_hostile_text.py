@@ -1,4 +1,4 @@
-"""What a stranger may write, wherever they may write it, is text: it runs nothing, removes nothing and ends nothing.
+"""Foreign text stays text, wherever it may be written: it runs nothing, removes nothing and ends nothing.
 
 The strangers' things are on a Docker host of this test's own, so that no other test meets them. The instructor uses it
 as their own machine, and over SSH from another one.
@@ -33,7 +33,7 @@ MOST_SECONDS = 90.0
 MOST_BYTES = 3 << 30
 RAFT_LINE = "    2026/11/29 10:00:00 [INFO]  raft: entering leader state: "
 UNKNOWN = "Unexpected error"
-# What a terminal obeys (C0 but for tab and line feed, C1), and what turns a line around.
+# Control characters (C0 but for tab and line feed, C1), and marks that turn a line around.
 OBEYED = {*map(chr, range(9)), *map(chr, range(11, 32)), *map(chr, range(127, 160))}
 TURNING = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -110,7 +110,7 @@ class Scene:
         self.strange.append(("image", f"raft-labctl/consul:{version}"))
 
     def gone(self) -> list[tuple[str, str]]:
-        """What of the strangers' things is not there any more."""
+        """The strangers' things that are gone."""
         there = {
             ("container", container_["Names"][0].lstrip("/"))
             for container_ in self.engine.get("/containers/json", all=1, doing=DOING)
@@ -259,7 +259,7 @@ def fill_the_rest(scene: Scene, seat: dict[str, str]) -> None:
         scene.put("container", marked(ending | {"expires": "2030-01-01T00:00:00Z", "reaper": text}))
         scene.put_image(f"9.9.{number}", marked(finished | {"consul-version": text, "image-origin": text}))
     scene.put_image("9.8.1", marked(finished | {"consul-version": "9.8.1", "image-source": hostile["terminal"]}))
-    # The words of a server's log are whoever's who talks to it.
+    # Any client of a server can put words into its log.
     line = "".join(hostile[name] for name in ("expression", "shell", "terminal"))
     words = ["/bin/sh", "-c", 'printf "\\n%s\\n%s%s\\n" "$0" "$1" "$0" > /proc/1/fd/1', line, RAFT_LINE]
     scene.engine.execute(f"labctl-{scene.lab}-consul1", words, doing=DOING)

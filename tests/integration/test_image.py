@@ -138,7 +138,7 @@ def hardened(image: str, *command: str) -> str:
 
 
 def is_ours(image: str, source: str) -> None:
-    """Assert what every image has, wherever it comes from."""
+    """Assert what every image has, whatever its source."""
     document = inspect(image)
     labels = document["Config"]["Labels"]
     assert labels["raft-labctl.consul-version"] == VERSION

@@ -99,7 +99,7 @@ def test_containers_under_names_of_compose_that_a_killed_change_left_are_put_rig
     assert len(servers(lab)) == 4
     assert [server["name"] for server in status_of(ada, lab)["servers"]] == ["consul1", "consul2", "consul3"]
     said = ada.done("up", lab, *UP).out
-    assert said.count("is left of a change that was killed: it is put right") == 3
+    assert said.count("is left of a change that was killed: it is repaired") == 3
     assert sorted(started(lab)) == [container(lab, server) for server in ("consul1", "consul2", "consul3")]
     assert get(lab, "consul3", "kept") == "data"
     assert "nothing to do" in ada.done("up", lab, *UP).out

@@ -35,7 +35,7 @@ def lab(ada: Person, module_names: Callable[[], str]) -> str:
 
 
 def keys(lab: str) -> str:
-    """What is left of the run's own keys."""
+    """The remaining keys of the run."""
     return docker("exec", container(lab, "consul1"), "consul", "kv", "get", "-keys", "-recurse", "raft-labctl/")
 
 

@@ -39,7 +39,7 @@ ADDRESS = re.compile(r"10\.\d+\.\d+\.\d+")
 
 @pytest.fixture(scope="module")
 def first(ada: Person, module_names: Callable[[], str]) -> dict[str, Any]:
-    """What the first `up --json` said; the lab stays for the module."""
+    """The result of the first `up --json`; the lab stays for the module."""
     lab = module_names()
     document = ada.done("up", lab, "--pace", "real", "--consul-version", VERSION, "--json").json
     assert document["lab"] == lab

@@ -134,7 +134,7 @@ def test_force_removes_a_lab_of_somebody_else_after_saying_whose_it_is(
     assert f"Would remove the lab {one_of_bob} of {bob.owner}" in preview
     assert len(servers(one_of_bob)) == 1
     said = ada.done("down", one_of_bob, "--force").out.splitlines()
-    assert said[0] == f"The lab {one_of_bob} belongs to {bob.owner}, not to {ada.owner}: it is removed all the same."
+    assert said[0] == f"The lab {one_of_bob} belongs to {bob.owner}, not to {ada.owner}: it is removed anyway."
     assert left_of(one_of_bob) == []
 
 

@@ -1,4 +1,4 @@
-"""Profiles and seeds of a lab: what each asks of whoever talks to it, and secrets that stay where they belong."""
+"""Profiles and seeds of a lab: what each requires of clients, and secrets that stay where they belong."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def seed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def secrets_of(seed: Path) -> dict[str, str]:
-    """Everything that must not be told of a seed, the seed itself too."""
+    """Everything about a seed that must stay secret, including the seed itself."""
     key = derived_secrets.read_seed(str(seed))
     return {
         "seed": key.hex(),
@@ -146,7 +146,7 @@ def lab(made: tuple[str, Watch, Artifacts]) -> str:
 
 @pytest.fixture(scope="module")
 def keys(lab: str) -> Keys:
-    """What opens it."""
+    """Its credentials."""
     return Keys(
         lab, [container(lab, "consul1")], lambda container_, path: docker_bytes("cp", f"{container_}:{path}", "-")
     )

@@ -1,4 +1,4 @@
-"""What cannot be: each bad input gets its sentence and its exit code, and leaves nothing behind."""
+"""Refusals: each bad input gets its sentence and its exit code, and leaves nothing behind."""
 
 from __future__ import annotations
 

@@ -303,7 +303,7 @@ def test_an_engine_that_stopped_is_told(hosts: DockerHosts, cleo: Person) -> Non
         assert said == (
             f"Docker does not run on the Docker host {host.url}: start it there (`sudo systemctl start docker`)."
         )
-        # A socket that nobody listens on, as after a crash.
+        # A socket without a listener, as after a crash.
         hosts.ssh(host, "python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"/run/dead.sock\")'")
         assert "Docker does not run on the Docker host" in refused(cleo, f"{host.url}/run/dead.sock")
     finally:

@@ -1,4 +1,4 @@
-"""What is done to a lab is told as Consul's API and Docker say that it was; `make soak` has more of it."""
+"""The story of each fault agrees with Consul's API and Docker; `make soak` has more of it."""
 
 from __future__ import annotations
 

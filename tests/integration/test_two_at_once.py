@@ -32,7 +32,7 @@ def locks(lab: str) -> list[str]:
 
 
 def alone(lab: str) -> list[str]:
-    """The volumes of those who break a lab and judge what comes of it."""
+    """The volumes of experiments on a lab."""
     return docker("volume", "ls", "-q", "--filter", f"label=raft-labctl.alone={lab}").split()
 
 
@@ -134,7 +134,7 @@ def test_two_up_of_one_lab_at_once_do_one_after_the_other_what_each_announces(
     second = elsewhere.start("up", name, "--servers", "1", *ready, into=files[1])
     assert (over(first), over(second)) == (0, 0)
     said = {size: path.read_text(encoding="utf-8") for size, path in files.items()}
-    # Whoever had the lab second found the size that the other one had given it, and waited for it to be ready.
+    # The second command found the size that the other one had given it, and waited for it to be ready.
     if "changes: consul4, consul5 join, so 5 servers vote" in said[5]:
         last = 1
         assert "consul2, consul3, consul4, consul5 leave the cluster" in said[1]

@@ -1,4 +1,4 @@
-"""A workshop on this Docker host: every seat up, one that fails, one made anew, and an end."""
+"""A workshop on this Docker host: every seat up, one that fails, one rebuilt, and an end."""
 
 from __future__ import annotations
 

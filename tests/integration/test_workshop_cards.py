@@ -43,7 +43,7 @@ def cards(person: Person, *words: str) -> list[dict[str, Any]]:
 
 
 def typed(person: Person, card: dict[str, Any], folder: Path) -> list[Result]:
-    """What an attendee sees who types a card's commands, in a folder of their own."""
+    """The output for an attendee who types a card's commands, in a folder of their own."""
     folder.mkdir(exist_ok=True)
     return [ended(["bash", "-c", command["command"]], person.env, folder) for command in card["commands"]]
 

@@ -93,7 +93,7 @@ def test_a_host_key_that_is_unknown_or_changed_is_refused(fleet: Fleet) -> None:
         assert "The Docker host green cannot be used, so nothing was removed there" in gone.sentence()
         down = fleet.run("down")
         assert down.code == 1
-        assert "green: nobody can look whether anything is left there" in down.out
+        assert "green: nobody can check whether anything is left there" in down.out
         assert "its host key is not the one that is known for it" in down.out
         assert fleet.labs_on(fleet.hosts["red"]) == set()
     finally:

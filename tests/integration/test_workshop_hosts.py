@@ -27,7 +27,7 @@ REAPED_SECONDS = 90
 CARRY_SECONDS = 180
 """For the image, which is carried to both hosts first, and the first part of a lab."""
 BEFORE_SECONDS = 60.0
-"""Files that were not touched since so long before cannot hold a workshop's secret that is newer."""
+"""Files older than this before the test cannot hold a workshop's secret that is newer."""
 
 
 def test_a_host_that_is_lost_while_seats_come_up_takes_only_its_own(hosts: DockerHosts, dora: Person) -> None:
@@ -213,7 +213,7 @@ def test_secrets_are_only_in_files_of_their_owners(hosts: DockerHosts, dora: Per
         folders = [dora.home, *(host.home for host in hosts.hosts), Path(tempfile.gettempdir())]
         with Watch(secrets, [dora.home, *(host.home for host in hosts.hosts)]) as watch:
             fleet.done("up")
-            # The watch sees what is to be seen.
+            # The watch works.
             assert (dora.state / "workshops" / fleet.name / "secret") in watch.files
         assert watch.rounds > 10
         assert watch.argv == set()

@@ -1,6 +1,6 @@
 """What a lab did, seen without its logs: by Consul's API of each server, 20 times a second, and by Docker's events.
 
-What `labctl story` tells of the same time is held against it.
+The story of the same time is compared with it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Done(NamedTuple):
 
 
 class Run(NamedTuple):
-    """From when to when a server said of itself that it leads."""
+    """From when to when a server claimed to lead."""
 
     server: str
     begin: datetime
@@ -137,7 +137,7 @@ class Witness:
         )
 
     def runs(self) -> list[Run]:
-        """When each server said that it leads itself; a server that could not say so says it again later."""
+        """When each server claimed to lead; a server that could not answer claims it again later."""
         found: list[Run] = []
         by_server: dict[str, list[Said]] = defaultdict(list)
         for answer in list(self.answers):
@@ -210,7 +210,7 @@ def lines_of(lab: str, server: str) -> Iterator[tuple[datetime, str]]:
 def faults_of(  # noqa: C901 - one claim after the other
     story: dict[str, Any], witness: Witness, begin: datetime, cut: Cut | None
 ) -> list[str]:
-    """What a story says wrongly of the time since `begin`, in sentences; none where it is right."""
+    """The errors of a story about the time since `begin`, in sentences; none where it is right."""
     wrong: list[str] = []
     end = datetime.now(UTC)
     given_up = {
@@ -274,7 +274,7 @@ def _wrong_end(
     """A leadership's end is when Docker ended its process, else when its server said that it gives up."""
     second = timedelta(seconds=1)
     by_docker = [time for time in witness.ends_of(leadership["server"]) if time >= since]
-    # The API says until when it led; a server that does not run says nothing.
+    # The API shows until when it led; a server that does not run shows nothing.
     last = max((run.end for run in witness.runs() if run.server == leadership["server"] and run.begin <= until + second
                 and run.end >= since), default=None)  # fmt: skip
     right = [time for time in by_docker if last is None or time >= last - second][:1] + [

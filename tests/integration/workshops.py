@@ -26,7 +26,7 @@ _given: set[ipaddress.IPv4Network] = set()
 
 
 def free_network() -> str:
-    """A network for a workshop, which no other one of the tests has, and nobody on this machine.
+    """A network for a workshop, which no other one of the tests has, nor anything on this machine.
 
     The one that a workshop's name gives may be taken by another workshop, one time in a hundred.
     """

@@ -1,4 +1,4 @@
-"""Hold each command that somebody runs to the deadline that it has, without a test having to think of it."""
+"""Check each command against its deadline, without a test having to think of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.integration.harness import Result
 
 GRACE = 10.0
-"""So long after its deadline a command may still take to say that it gave up."""
+"""How long after its deadline a command may still take to report that it gave up."""
 DEADLINES: Mapping[str, float] = {
     "up": 120,
     "down": 30,
@@ -25,7 +25,7 @@ DEADLINES: Mapping[str, float] = {
     "workshop down": 60,
     "workshop status": TIMEOUT_SECONDS,
 }
-"""The deadline of each command that is given none by --timeout: labctl's own, or one that is shorter."""
+"""The deadline of each command without --timeout: labctl's own, or a shorter one."""
 
 
 class Late(NamedTuple):
@@ -36,7 +36,7 @@ class Late(NamedTuple):
 
 
 class TimedPerson(Person):
-    """A person each of whose commands must end in time, or the test fails; one that has no deadline is an error."""
+    """A person whose commands must end in time, or the test fails; a command without a deadline is an error."""
 
     latest: Late | None = None
     grace = GRACE
@@ -68,7 +68,7 @@ def deadline_of(words: tuple[str, ...], deadlines: Mapping[str, float] = DEADLIN
         if word == "--timeout":
             return float(value)
     command = _command(words)
-    assert command in deadlines, f"nobody says how long `labctl {command}` may take"
+    assert command in deadlines, f"`labctl {command}` has no deadline here"
     return deadlines[command]
 
 

@@ -36,7 +36,7 @@ KILLS = {"up": 66, "up again": 44, "down": 56, "workshop up": 54}
 INTERRUPTS = 10
 SEATS = 3
 DEADLINE = 60
-"""What each `up` of a lab is given."""
+"""The options of each `up` of a lab."""
 STOPPED_SECONDS = 20.0
 """The engine is stopped for no longer than this."""
 KEPT = "kept", "what nobody may lose"

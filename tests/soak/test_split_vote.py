@@ -38,7 +38,7 @@ def splits(story: dict[str, Any]) -> list[list[dict[str, Any]]]:
 
 
 def provoke(person: Person, lab: str) -> None:
-    """Kill the leader, and let both followers wake at once when they should long have stood; then mend it."""
+    """Kill the leader, and let both followers wake at once when they should long have stood; then heal it."""
     leader = status_of(person, lab)["leader"]
     followers = [container(lab, name) for name in ("consul1", "consul2", "consul3") if name != leader]
     docker("kill", container(lab, leader))

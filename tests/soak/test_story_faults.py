@@ -1,4 +1,4 @@
-"""The story of whatever is done to a lab is what its API and Docker say, time after time."""
+"""The story of each fault of a lab is what its API and Docker say, time after time."""
 
 from __future__ import annotations
 

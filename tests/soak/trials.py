@@ -1,6 +1,6 @@
 """Trials by the hundred: each is random out of the seed and its number, and a run that was ended goes on where it was.
 
-What came of each trial is a line of a file in `.cache/soak`, named after the version of Consul, the seed and the
+The outcome of each trial is a line of a file in `.cache/soak`, named after the version of Consul, the seed and the
 trials. A trial that fails writes none, so the next run repeats it with the same chance. When all are done, the file is
 put aside, and the next run starts from the beginning.
 """

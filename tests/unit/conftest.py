@@ -1,4 +1,4 @@
-"""What all unit tests share: the stand-ins for Docker and Consul, and a machine without either."""
+"""Fixtures of all unit tests: the stand-ins for Docker and Consul, and a machine without either."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Work = Callable[[list[str], Path], tuple[str, str, int]]
 
 
-# A client may speak an older version of the API; whatever it says, it gets the same.
+# A client may use an older version of the API; it gets the same answers.
 _VERSION = re.compile(r"/v1\.\d+(?=/)")
 
 
@@ -42,7 +42,7 @@ class _Server(socketserver.ThreadingUnixStreamServer):
 class FakeDockerApi:
     """Listens on `socket` until `close`; `documents` gives the objects of a kind by ID.
 
-    What is put into `beside` is there too, in the lists that the engine gives, with its logs.
+    Objects that are put into `beside` exist too, in the lists that the engine gives, with its logs.
     """
 
     def __init__(self, work: Work, documents: Callable[[str], dict[str, Any]]) -> None:
@@ -154,7 +154,7 @@ class FakeDockerApi:
         return stream.getvalue()
 
     def _log(self, container: str) -> bytes:
-        """What a container wrote, as Docker frames it."""
+        """A container's output, as Docker frames it."""
         documents = self.documents("container")
         document = next(
             document for key, document in documents.items() if container in {key, document["Name"].lstrip("/")}
@@ -180,7 +180,7 @@ class FakeDockerApi:
 
 
 def _of(engine: FakeEngine, parts: list[str], query: dict[str, str]) -> bytes | None:
-    """What an engine says that FakeDocker knows nothing of; None where it does."""
+    """The answers of an engine that FakeDocker does not have; None where it has them."""
     if parts == ["version"]:
         return json.dumps({"ApiVersion": "1.41", **engine.version()}).encode()
     if parts == ["events"]:

@@ -1,4 +1,4 @@
-"""A stand-in for a client of an engine: what that answers, as plain data."""
+"""A stand-in for a client of an engine: its answers, as plain data."""
 
 from __future__ import annotations
 

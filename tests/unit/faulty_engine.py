@@ -1,4 +1,4 @@
-"""An engine on a socket that answers late, byte by byte, or with what no engine says."""
+"""An engine on a socket that answers late, byte by byte, or with nonsense."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class _Server(socketserver.ThreadingUnixStreamServer):
 
 
 class FaultyEngine:
-    """An engine with what is put into its attributes.
+    """An engine that misbehaves as its attributes say.
 
     Attributes:
         late: each answer comes this many seconds late.
         drip: this many seconds pass between two bytes of an answer; 0 for an answer at once.
         chunked: an answer that drips comes in pieces that say how long they are, a byte each.
-        status: what it says no to, by method and path, and with which status.
-        says: what it says instead of an answer, by method and path: bytes as they are, anything else as JSON.
+        status: which requests it refuses, by method and path, and with which status.
+        says: what it sends instead of an answer, by method and path: bytes as they are, anything else as JSON.
         asked: the methods and paths that were asked for.
     """
 

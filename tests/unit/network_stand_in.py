@@ -74,11 +74,11 @@ class Network:
         return done.returncode, done.stdout
 
     def have(self, table: str, rules: str = "") -> None:
-        """Let it have a table, as in `inet labctl_ab12cd`."""
+        """Add a table, as in `inet labctl_ab12cd`."""
         (self.folder / f"table.{table}").write_text(f"table {table} {{\n{rules}\n}}\n", encoding="utf-8")
 
     def queue(self, text: str) -> None:
-        """Let it have a queue, in tc's words."""
+        """Add a queue, in tc's words."""
         (self.folder / "queue").write_text(f"{text}\n", encoding="utf-8")
 
     def now(self, sign: str, text: str = "") -> None:
@@ -91,12 +91,12 @@ class Network:
 
     @property
     def queued(self) -> str:
-        """What is queued at its only device, or "" for nothing."""
+        """The queue at its only device, or "" for none."""
         path = self.folder / "queue"
         return path.read_text(encoding="utf-8") if path.exists() else ""
 
     @property
     def log(self) -> list[str]:
-        """What nft and tc were asked for."""
+        """The calls of nft and tc."""
         path = self.folder / "log"
         return path.read_text(encoding="utf-8").splitlines() if path.exists() else []

@@ -1,4 +1,4 @@
-"""Stand-ins for what lies outside: a `docker` program with objects of its own, and servers with Consul's HTTP API."""
+"""Stand-ins for the outside world: a `docker` program with objects of its own, and servers with Consul's HTTP API."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ LAB, SERVER, SERVERS = "raft-labctl.lab", "raft-labctl.server", "raft-labctl.ser
 
 @dataclass
 class _Answer:
-    """What a call that holds all the words gets, and how often."""
+    """The answer to calls with all these words, and how often it is given."""
 
     words: tuple[str, ...]
     out: str
@@ -117,7 +117,7 @@ class FakeDocker:
         self._api.beside = FakeEngine()
         return self._api.beside
 
-    # -- what tests put in and look at -----------------------------------------------------------------------
+    # -- for tests: change and inspect -----------------------------------------------------------------------
 
     def objects(self, kind: str) -> dict[str, Any]:
         """A copy of all containers, networks or volumes, by ID or name."""
@@ -157,16 +157,16 @@ class FakeDocker:
         return document
 
     def lose(self, name: str) -> None:
-        """Let a container be gone, as after `docker rm -f` by hand."""
+        """Remove a container, as `docker rm -f` by hand does."""
         del self._objects["container"][self.container(name)["Id"]]
 
     def lose_volume(self, name: str) -> None:
-        """Let a volume be gone, as after `docker volume prune`."""
+        """Remove a volume, as `docker volume prune` does."""
         with self._lock:
             del self._objects["volume"][name]
 
     def lose_network(self, name: str) -> None:
-        """Let a network be gone."""
+        """Remove a network."""
         del self._objects["network"][name]
 
     def answer(self, *words: str, out: str = "", err: str = "", code: int = 0, times: int = 1) -> None:
@@ -174,7 +174,7 @@ class FakeDocker:
         self._answers.append(_Answer(words, out, err, code, times))
 
     def stick(self, thing: str, said: str) -> None:
-        """Let the removal of a thing fail, always."""
+        """Make the removal of a thing fail, always."""
         self._stuck[thing] = said
 
     def called(self, *words: str) -> list[list[str]]:

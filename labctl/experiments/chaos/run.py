@@ -184,7 +184,7 @@ def refuse_unfit(docker: Docker, lab: Lab, tools: ExperimentTools = TOOLS) -> No
     if problem := settled(lab, tools.ask, tools.time).problem:
         raise LabctlError(
             f"The lab {lab.name} is not ready, and what breaks then says nothing: {problem}; "
-            f"`labctl fault heal --lab {lab.name}` or `labctl up {lab.name}` mends it.",
+            f"`labctl fault heal --lab {lab.name}` or `labctl up {lab.name}` repairs it.",
             ExitCode.NOT_READY,
         )
     if active := tools.active(docker, lab):

@@ -63,7 +63,7 @@ def read_seed(path: str) -> bytes:
     if stat.S_IMODE(state.st_mode) & 0o077:
         raise ValueError(
             f"The seed file {path!a} has the mode {stat.S_IMODE(state.st_mode):04o} and may be read or written by "
-            f"others: `chmod 600` it, because whoever has the seed has the lab's key and token."
+            f"others: `chmod 600` it, because the seed gives access to the lab's key and token."
         )
     if not re.fullmatch(rb"\s*[0-9a-fA-F]{64}\s*", text):
         raise ValueError(

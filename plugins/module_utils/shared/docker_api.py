@@ -687,8 +687,8 @@ def broken_off(why: object, doing: str) -> DockerError:
 def odd(what: str, doing: str) -> DockerError:
     """The error of an answer that no engine gives."""
     return DockerError(
-        f"Cannot make sense of what the Docker Engine answered while {doing}: {what}. Look what answers there (`docker "
-        "version`), then run the same command again."
+        f"Cannot make sense of what the Docker Engine answered while {doing}: {what}. Check what answers there "
+        "(`docker version`), then run the same command again."
     )
 
 

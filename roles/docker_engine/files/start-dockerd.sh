@@ -33,7 +33,7 @@ forget_stale_socket() {
 
 fail() {
     echo "Started dockerd in the background, but $1; its last words: $(tail -n 2 "$log" 2>/dev/null | tr '\n' ' ' | cut -c 1-500)" \
-        "- read $log, mend what it says, and repeat this." >&2
+        "- read $log, fix what it says, and repeat this." >&2
     exit 1
 }
 

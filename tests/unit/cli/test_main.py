@@ -73,7 +73,7 @@ def engine(docker: FakeDocker) -> FakeEngine:
 
 
 def failing(do: Callable[[], object]) -> Callable[[list[str]], int]:
-    """Runs labctl where every command does that, and comes to no end of its own."""
+    """Runs labctl with commands that all do that, and never end by themselves."""
     options = [click.Option(["--json"], is_flag=True), click.Argument(["words"], nargs=-1)]
     command = click.Command("labctl", params=options, callback=lambda **_: do())
     return lambda words: run(words, command=command)

@@ -102,14 +102,14 @@ class FakeSsh:
         (self.folder / "state").write_text(state)
 
     def says_instead(self, said: str) -> None:
-        """Let the login end with that on its standard output."""
+        """Make the login end with that on its standard output."""
         (self.folder / "instead").write_text(said)
 
     def fails(self, said: str) -> None:
         (self.folder / "said").write_text(said)
 
     def answers_itself(self) -> None:
-        """Let the docker command there get an answer."""
+        """Make the docker command there get an answer."""
         (self.folder / "docker-answers").touch()
 
     def forwards_nothing(self) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def refusal() -> LabctlError:
-    """What the first question raises."""
+    """The error of the first request."""
     with pytest.raises(LabctlError) as caught:
         list_labs(client.connect())
     return caught.value

@@ -19,7 +19,7 @@ BEGIN = datetime(2026, 11, 23, 12, 0, 0, 500_000, UTC)
 
 
 class Saying(DockerHost):
-    """An engine that says one thing, and what it was asked."""
+    """An engine with one answer, and its requests."""
 
     def __init__(self, said: Any) -> None:
         self.said = said

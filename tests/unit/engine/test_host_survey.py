@@ -1,4 +1,4 @@
-"""What a Docker host has: of the engine, and of a script whose words nobody can vouch for."""
+"""A Docker host's facts: from the engine, and from a script whose output is not to be trusted."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ Answer = tuple[int, bytes] | None
 
 
 class StandIn:
-    """A server that says what it is told to; None hangs up without an answer."""
+    """A server with given answers; None hangs up without an answer."""
 
     def __init__(self) -> None:
         self.answers: list[Answer] = []

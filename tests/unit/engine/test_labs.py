@@ -114,8 +114,8 @@ def test_what_was_to_replace_a_server_is_none_where_that_is_there_still_and_else
     assert lab.spec.pace == "teach"
     wanted = LabSpec(version="1.8.7")
     assert differences(lab, wanted) == [
-        f"{beside} is left of a change that was killed: it is put right",
-        f"{instead} is left of a change that was killed: it is put right",
+        f"{beside} is left of a change that was killed: it is repaired",
+        f"{instead} is left of a change that was killed: it is repaired",
         "consul2 is created: it is started",
     ]
 

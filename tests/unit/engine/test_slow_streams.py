@@ -1,4 +1,4 @@
-"""What comes byte by byte holds nobody past a deadline, and what cannot be followed is told."""
+"""An answer that comes byte by byte exceeds no deadline, and a log that cannot be followed is reported."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RUNS = {"Status": "running", "Running": True, "StartedAt": ""}
 
 
 class Log(FaultyEngine):
-    """An engine with a log; whoever follows is told `follow`, with a status."""
+    """An engine with a log; followers are answered `follow`, with a status."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What is said to ssh, and what its answers mean."""
+"""The command lines for ssh, and the meaning of its answers."""
 
 from __future__ import annotations
 

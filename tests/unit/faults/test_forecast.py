@@ -1,4 +1,4 @@
-"""What is said beforehand of a fault: who is left, whether somebody leads, how long nobody does."""
+"""The forecast of a fault: who is left, whether there is a leader, how long there is none."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ ASKED = context.FaultRequest("ada", LAB.owner)
 
 
 class ReportedSteps(Steps):
-    """Steps that remember what a person would read."""
+    """Steps that record what a person would read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class ReportedSteps(Steps):
 
 
 class Engine:
-    """Remembers what was done to the servers."""
+    """Records what was done to the servers."""
 
     def __init__(self) -> None:
         self.lab = LAB
@@ -92,7 +92,7 @@ class Engine:
             raise LabctlError("Docker failed while killing servers: cannot kill container.")
 
     def states_of(self, on: Iterable[labs.Server]) -> dict[str, str]:
-        """How they are now; nobody knows where Docker is silent."""
+        """Their states now; unknown where Docker is silent."""
         if "silence" in self.refuses:
             raise LabctlError("The Docker Engine did not answer within 20 seconds.")
         return {server.name: self.lab.server(server.name).state for server in on}

@@ -57,12 +57,12 @@ class Engine:
         made: the bodies of containers that were made.
         removed: the IDs of those that were removed.
         joined: `consul join` words, by container.
-        taken: what takes connections and is not the server that has that address.
-        once: what connects once and not again.
-        held: what was reached from which port; two engines of one network share it.
+        taken: addresses whose connections something other than their server takes.
+        once: addresses that connect once and not again.
+        held: the addresses that were reached, by the port; two engines of one network share it.
         blind: servers whose sockets cannot be looked at, by the ID of their container.
         seconds: how long its answers are waited for.
-        asked: what it was asked, and how long that answer would have been waited for.
+        asked: its requests, and how long each answer would have been waited for.
     """
 
     seconds = 120.0
@@ -89,7 +89,7 @@ class Engine:
         nc.chmod(nc.stat().st_mode | stat.S_IXUSR)
 
     def within(self, seconds: float) -> Engine:
-        """The same engine, asked by somebody who waits no longer."""
+        """The same engine, with a shorter wait."""
         other = copy.copy(self)
         other.seconds = min(seconds, self.seconds)
         return other

@@ -47,7 +47,7 @@ AGAIN = f"10.0.0.2:8300 {YES}\n169.254.169.254:80 {YES}\n"
 
 
 def identified_as(said: str, seen: bool | None, *, decoys: str = DECOYS, again: str = AGAIN) -> list[Outcome]:
-    """What became of a connection to a server and of one to the engine."""
+    """The outcomes of a connection to a server and of one to the engine."""
     tried = read([ONE, TWO], f"10.0.0.2:8300 {YES}\n169.254.169.254:80 {YES}\n")
     return [attempt.outcome for attempt in identified(tried, Evidence(decoys, said, again, {ONE: seen}))]
 

@@ -1,4 +1,4 @@
-"""What a command decides, it decides with the lab in hand: whoever had it before may have changed everything."""
+"""A command decides with the lab locked: the previous holder may have changed everything."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class ReportedSteps(Steps):
-    """Steps that remember what is noted."""
+    """Steps that record notes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class ReportedSteps(Steps):
 
 
 class Run:
-    """A playbook's run that tells nothing."""
+    """A playbook's run without output."""
 
     def progress(self) -> Iterator[None]:
         return iter([None])
@@ -291,16 +291,16 @@ def test_what_mends_waits_for_nobody(
     docker: FakeDocker, another: Callable[..., threading.Thread], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LABCTL_OWNER", "ada")
-    mended: list[list[str]] = []
+    fixed: list[list[str]] = []
     nobody: Any = None
 
     def lift(*_: object) -> dict[str, set[str]]:
-        mended.append(list(docker.objects("volume")))
+        fixed.append(list(docker.objects("volume")))
         return {}
 
     (lab,) = labs.labs_from(stand_in.lab("ada"), "local")
     tools = Tools(connect=lambda: nobody, choose_lab=lambda *_: lab, active=lambda *_: [], lift=lift)
     thread = another(lambda: None)
     assert run(["fault", "heal", "--lab", "ada"], tools) == 0
-    assert mended == [["other"]]
+    assert fixed == [["other"]]
     thread.join()

@@ -1,4 +1,4 @@
-"""What `labctl up` is asked to do, and what that changes in a lab that is there."""
+"""A request for `labctl up`, and how it changes an existing lab."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Only one command at a time breaks a lab and judges what came of it, wherever it is typed."""
+"""Only one experiment at a time runs on a lab, wherever it is started."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ def test_force_removes_the_lab_of_somebody_else_after_saying_whose_it_is(told: R
     plays.results = [{"removed": ["labctl-ada-consul1"]}]
     result = down("ada", Caller("bob", force=True), told, plays)
     assert plays.runs == [("down.yml", "ada", {"consul_lab_owner": "bob", "consul_lab_force": True})]
-    assert told.lines[0] == "The lab ada belongs to ada, not to bob: it is removed all the same."
+    assert told.lines[0] == "The lab ada belongs to ada, not to bob: it is removed anyway."
     assert (result.owner, result.changed) == ("ada", True)
 
 
@@ -175,13 +175,13 @@ def test_a_lab_with_a_part_of_somebody_else_is_refused_with_a_way_out_and_force_
     assert caught.value.code is ExitCode.REFUSED
     assert caught.value.sentence == (
         "A part of the lab ada on this Docker host belongs to eve, not to ada, so nothing was changed: `labctl down "
-        "ada --force` removes it all the same, and `docker ps -a --filter label=raft-labctl.lab=ada` lists its "
+        "ada --force` removes it anyway, and `docker ps -a --filter label=raft-labctl.lab=ada` lists its "
         "containers."
     )
     assert plays.runs == []
     down("ada", replace(ADA, force=True), told, plays)
     assert plays.runs == [("down.yml", "ada", {"consul_lab_owner": "ada", "consul_lab_force": True})]
-    assert "A part of the lab ada belongs to eve, not to ada: it is removed all the same." in told.lines
+    assert "A part of the lab ada belongs to eve, not to ada: it is removed anyway." in told.lines
 
 
 @pytest.mark.usefixtures("engine")

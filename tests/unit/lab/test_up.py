@@ -1,4 +1,4 @@
-"""`labctl up`: what the playbooks' results tell."""
+"""`labctl up`: the playbooks' results in its report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which image `labctl up` takes: one that is what was asked for, and never another one without a word."""
+"""Which image `labctl up` takes: the requested one, and never another one without a word."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a learner is told of an election while it happens, and of who won it at the end."""
+"""What a learner sees of an election while it happens, and of its winner at the end."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Silent(FakeFollower):
 
 
 class Heard:
-    """Steps that remember what they were told."""
+    """Steps that record their reports."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []

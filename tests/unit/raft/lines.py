@@ -1,4 +1,4 @@
-"""Lines of three servers, one of which leads, by the second in which they were said."""
+"""Lines of three servers, one of which leads, by the second in which they were written."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SAMPLES = Path(labctl.__file__).parent / "samples"
 DATA = Path(__file__).parents[2] / "data" / "raft"
 SCENARIOS = sorted(path.stem for path in (DATA / "scenarios").glob("*.txt"))
-"""Three servers that were led through one scenario, by the name of the sample."""
+"""Three servers in one scenario, by the name of the sample."""
 SERVERS = ["consul1", "consul2", "consul3"]
 DEMO = SAMPLES / "2015" / "docker-compose.log"
 POSTED = sorted((DATA / "samples").glob("*.log"))
@@ -50,7 +50,7 @@ def recorded(name: str) -> dict[str, str]:
 
 
 def told(logs: dict[str, str], *, complete: bool = False) -> tuple[Collection, list[Event]]:
-    """Tell the story of logs, by server; `complete` ones are those of a whole lab, and so have one clock."""
+    """The story of logs, by server; `complete` ones are those of a whole lab, and so have one clock."""
     streams = []
     for server, text in logs.items():
         read = (read_line(line, server=server, line_no=number) for number, line in enumerate(text.splitlines(), 1))

@@ -1,4 +1,4 @@
-"""What a learner reads."""
+"""The sentences for a learner."""
 
 from __future__ import annotations
 

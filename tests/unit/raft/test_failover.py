@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 REAL, TEACH = timers_of(1), timers_of(5)
 DRAWS = 2000
-# Of so many draws, the largest gap between a distribution and itself is almost never more (Kolmogorov, p = 1e-6).
+# With this many draws, the largest gap between a distribution and itself is almost never more (Kolmogorov, p = 1e-6).
 NEAR = 2.7 / math.sqrt(DRAWS)
 
 
@@ -44,7 +44,7 @@ def gap(seconds: Sequence[float], longer: Callable[[float], float]) -> float:
 
 
 def fires(random: Random, least: float) -> list[float]:
-    """When a timer fires that is started anew each time, from long before 0 on."""
+    """When a timer fires that restarts itself each time, from long before 0 on."""
     timers = [-(12.0 + random.random()) * least]
     while timers[-1] < 4 * least:
         timers.append(timers[-1] + random.uniform(least, 2 * least))

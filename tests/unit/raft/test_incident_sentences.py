@@ -120,7 +120,7 @@ def test_from_a_time_on_only_what_is_told_is_counted(since: int, said: str) -> N
     assert said in "\n".join(told_of)
     assert not said or "was lost" in told_of[0]
     assert said or not any("was lost" in sentence for sentence in told_of)
-    # Why a leader was lost is known from what is not told, too.
+    # Missing lines, too, show why a leader was lost.
     assert any(
         sentence.startswith("2024-03-05 14:00:30 UTC: nobody led for 2.0 s. s3, the previous") for sentence in told_of
     )

@@ -67,7 +67,7 @@ def test_what_was_measured_in_real_logs_is_what_raft_promises(name: str) -> None
         assert waited is not None
         assert TIMERS.election - whole <= waited <= 2 * TIMERS.election + whole
     for attempt in stood:
-        # A vote that was given in between starts the timer of a follower anew.
+        # A vote that was given in between restarts the timer of a follower.
         if attempt.cause == "heartbeat_timeout" and attempt.waited is not None:
             assert TIMERS.heartbeat - whole <= attempt.waited <= 3 * TIMERS.heartbeat + whole
         assert attempt.cause != "transfer" or attempt.waited is None

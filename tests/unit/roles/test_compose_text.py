@@ -46,7 +46,7 @@ def test_only_our_own_variable_is_filled_in() -> None:
 
 
 def test_every_value_of_the_file_goes_through_it() -> None:
-    # The first line is a comment for whoever reads the file.
+    # The first line is a comment for readers of the file.
     text = TEMPLATE.read_text(encoding="utf-8").partition("\n")[2]
     bare = {expression for expression in re.findall(r"{{ (.*?) }}", text) if "compose_text" not in expression}
     assert bare == AS_THEY_ARE

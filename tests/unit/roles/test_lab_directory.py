@@ -1,4 +1,4 @@
-"""Where the role consul_lab keeps a lab's files: in the state folder of whoever is on the Docker host."""
+"""Where the role consul_lab keeps a lab's files: in the state folder of the user on the Docker host."""
 
 from __future__ import annotations
 

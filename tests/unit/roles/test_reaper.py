@@ -42,7 +42,7 @@ class Engine:
 
     Attributes:
         things: by kind and by ID or name, the labels.
-        requests: what it was asked, in order.
+        requests: its requests, in order.
         down: so many requests are answered with `says` only.
         filters: whether it lists what was asked for alone, and not everything.
     """
@@ -106,7 +106,7 @@ class Engine:
         return f"HTTP/1.0 200 OK\r\n\r\n{answer}\n"
 
     def put(self, lab: str, owner: str = OWNER, **parts: list[str]) -> None:
-        """Put what labctl makes: servers, networks and volumes of a seat."""
+        """Add a seat as labctl makes it: servers, networks and volumes."""
         labels = {"raft-labctl.lab": lab, "raft-labctl.owner": owner, "raft-labctl.workshop": "raft101"}
         for kind, names in parts.items():
             for name in names:

@@ -1,4 +1,4 @@
-"""A playbook's run: what it is given, what it tells, how it ends. One run is real, the others replay events."""
+"""A playbook's run: its input, its output, its end. One run is real, the others replay events."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def finished(runner: FakeRunner, *events: dict[str, Any], rc: int = 0, **options
 
 
 def told(run: PlaybookRun) -> list[TaskEvent]:
-    """What a run that has ended had told meanwhile."""
+    """The events of a run that has ended."""
     return [item for item in run.progress() if item is not None]
 
 

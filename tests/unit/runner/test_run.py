@@ -19,7 +19,7 @@ ENDED = TaskEvent("lab", "role", "task", {"a": 1}, changed=True, text="")
 
 
 class Run:
-    """A run that tells two tasks, or is broken off."""
+    """A run that reports two tasks, or is broken off."""
 
     def __init__(self, error: BaseException | None = None, at_end: LabctlError | None = None) -> None:
         self.error, self.at_end = error, at_end

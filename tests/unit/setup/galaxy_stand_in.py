@@ -1,4 +1,4 @@
-"""Collections that a test makes up, and where they come from: a Galaxy that answers on loopback, a folder for pip."""
+"""Collections for tests, and their sources: a Galaxy that answers on loopback, a folder for pip."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def test_galaxy_is_asked_first_and_nothing_is_asked_twice(
     server = galaxy(ITS)
     told: list[str] = []
     assert bring(told.append, tmp_path / "own", WANTED) == [PIN]
-    assert told == ["Bringing community.docker 4.8.5 from Galaxy."]
+    assert told == ["Downloading community.docker 4.8.5 from Galaxy."]
     assert files_in(tmp_path / "own") == KEPT
     asked = len(server.asked)
     assert bring(told.append, tmp_path / "own", WANTED) == []
@@ -89,8 +89,8 @@ def test_pips_bundle_is_taken_where_galaxy_does_not_answer(
     pip(ITS)
     told: list[str] = []
     assert bring(told.append, tmp_path / "own", WANTED) == [PIN]
-    assert told[-1] == "Bringing community.docker 4.8.5 from the package ansible==12.3.0."
-    assert told[1] == "Galaxy did not give them (it cannot be reached: Connection refused)."
+    assert told[-1] == "Downloading community.docker 4.8.5 from the package ansible==12.3.0."
+    assert told[1] == "Galaxy did not provide them (it cannot be reached: Connection refused)."
     assert files_in(tmp_path / "own") == KEPT
     # Of all that is in the bundle, only what was asked for; and nothing is left of the download.
     assert {path.name for path in (tmp_path / "own").iterdir()} == {".lock", "ansible_collections"}

@@ -48,7 +48,7 @@ class Authority:
         )
 
     def context_of(self, server_name: str, folder: Path) -> ssl.SSLContext:
-        """What a server of that name listens with."""
+        """The TLS settings of a server of that name."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName([x509.DNSName(server_name), x509.DNSName("localhost")])
         certificate = self._signed(_name(server_name), key, names)
@@ -79,7 +79,7 @@ class GuardedServer:
 
         class Server(ThreadingHTTPServer):
             def handle_error(self, *_: object) -> None:
-                """A handshake that failed is the client's to tell."""
+                """A failed handshake is reported by the client."""
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)

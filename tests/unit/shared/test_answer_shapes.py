@@ -1,4 +1,4 @@
-"""What an engine answers that no engine answers is one sentence, whatever it is."""
+"""An answer that no engine gives becomes one sentence, whatever it is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What opens a full lab: read once, out of whichever container has it."""
+"""The credentials of a full lab: read once, from whichever container has them."""
 
 from __future__ import annotations
 

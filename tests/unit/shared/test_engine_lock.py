@@ -1,4 +1,4 @@
-"""A lock that all share who use a Docker Engine: two at once, who was killed, who is a stranger."""
+"""The lock shared by all who use a Docker Engine: two at once, killed holders, strangers."""
 
 from __future__ import annotations
 

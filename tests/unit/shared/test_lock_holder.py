@@ -1,4 +1,4 @@
-"""What a holder leaves with a lock, and what whoever waits makes of it."""
+"""The note that a holder leaves with a lock, and how others read it."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def test_the_latest_is_told_once(tmp_path: Path) -> None:
 
 
 def test_a_command_that_has_no_deadline_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match="nobody says how long `labctl workshop reset` may take"):
+    with pytest.raises(AssertionError, match="`labctl workshop reset` has no deadline here"):
         somebody(tmp_path, 0).run("workshop", "reset", "1")
 
 

@@ -59,14 +59,14 @@ def text(lines: list[str]) -> str:
 def story(
     *names: object, called: Mapping[str, str] | None = None, zone: tzinfo | None = None, follow: bool = False
 ) -> tuple[Collection, list[str]]:
-    """Tell the story of what is named. Returns it with its notes."""
+    """Read the story of the named logs. Returns it with its notes."""
     source = flow.source([str(name) for name in names], called=called, zone=zone, follow=follow)
     told = collect(source.records())
     return told, list(source.notes)
 
 
 def essence(told: Collection) -> list[Any]:
-    """What is told of it, without the files and the numbers of lines."""
+    """The story without the files and the numbers of lines."""
     elections = [
         (election.candidate, election.term, election.outcome, election.start, election.end)
         for election in told.elections

@@ -1,4 +1,4 @@
-"""The lines of one input are told in order of time, whoever put them together and however many they are."""
+"""The lines of one input come in order of time, however they were put together and however many they are."""
 
 from __future__ import annotations
 

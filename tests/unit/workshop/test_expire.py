@@ -113,7 +113,7 @@ def test_of_hosts_that_tell_nothing_it_is_not_said_that_there_is_no_end_and_no_s
 ) -> None:
     bring_up()
     hosts.problems = dict.fromkeys(("red", "green"), "it hangs.")
-    with pytest.raises(LabctlError, match=r"Cannot tell when .* tell nothing \(red: it hangs; green: it hangs\)"):
+    with pytest.raises(LabctlError, match=r"Cannot tell when .* do not answer \(red: it hangs; green: it hangs\)"):
         move(workshop(), OWNER, "2h", Steps())
 
 
@@ -213,7 +213,7 @@ def test_what_could_not_be_removed_keeps_its_end(hosts: Hosts) -> None:
 def test_an_end_that_was_taken_away_does_not_come_back_from_a_host_that_did_not_answer(hosts: Hosts) -> None:
     bring_up()
     hosts.problems = {"green": "gone"}
-    with pytest.raises(LabctlError, match="not written down everywhere"):
+    with pytest.raises(LabctlError, match="not recorded everywhere"):
         expire(workshop(), OWNER, "never", Steps())
     hosts.problems = {}
     bring_up(workshop(3))

@@ -74,7 +74,7 @@ def test_the_plan_is_no_wider_than_the_terminal(fleet: Fleet, columns: int) -> N
 
 
 def silent(fleet: Fleet) -> Fleet:
-    """The same, when the host green tells nothing and two seats are there."""
+    """The same, when the host green does not answer and two seats are there."""
     looks = [look if look.host.name != "green" else HostLook(look.host, None, "no answer.") for look in fleet.looks]
     return replace(fleet, looks=tuple(looks), existing={"room-01": "green", "room-02": "green"})
 
@@ -83,15 +83,15 @@ def test_a_plan_does_not_say_that_seats_fit_on_a_host_that_tells_nothing(fleet: 
     plan = plans.make(silent(fleet))
     assert not plan.fits
     *_, verdict = tables.plan_text(plan).splitlines()
-    assert verdict.startswith("2 of 24 seats are on Docker hosts that tell nothing: whether they fit is not known")
+    assert verdict.startswith("2 of 24 seats are on Docker hosts that do not answer: whether they fit is not known")
     seats = tables.plan_document(plan)["seats"]
-    assert [seat["problem"] for seat in seats[:3]] == ["its Docker host green tells nothing"] * 2 + [None]
+    assert [seat["problem"] for seat in seats[:3]] == ["its Docker host green does not answer"] * 2 + [None]
 
 
 def test_seats_on_a_host_that_tells_nothing_are_not_proven_apart(fleet: Fleet) -> None:
     for words in ((), ("02", "03")):
         with pytest.raises(
-            LabctlError, match=r"Cannot prove .* on Docker hosts that tell nothing \(green: no answer\)"
+            LabctlError, match=r"Cannot prove .* on Docker hosts that do not answer \(green: no answer\)"
         ):
             verify.docker_hosts(silent(fleet), words)
 

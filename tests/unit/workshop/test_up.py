@@ -359,7 +359,7 @@ def test_an_end_is_moved_taken_away_and_given(hosts: Hosts) -> None:
 def test_an_end_that_is_not_written_down_everywhere_is_said(hosts: Hosts) -> None:
     bring_up(workshop(2))
     hosts.problems = {"green": "gone"}
-    with pytest.raises(LabctlError, match=r"not written down everywhere .*green"):
+    with pytest.raises(LabctlError, match=r"not recorded everywhere .*green"):
         expire(workshop(2), OWNER, "2h", Steps())
 
 
@@ -391,7 +391,7 @@ def test_a_host_on_which_the_end_is_not_written_down_fails_its_seats_and_no_othe
     made = workshop(4, f"{TWO_HOSTS}expires: 2h\n")
     result = bring_up(made)
     assert {outcome.lab: outcome.step for outcome in result.failed} == {"w-02": "ending", "w-04": "ending"}
-    assert "could not be written down on its Docker host green: no space left" in str(result.failed[0].reason)
+    assert "could not be recorded on its Docker host green: no space left" in str(result.failed[0].reason)
     hosts.failing.clear()
     assert bring_up(made, retry_failed=True).failed == []
     assert [len(marks) for marks in hosts.reapers.values()] == [1, 1]

@@ -1,4 +1,4 @@
-"""Docker hosts that only have facts, and playbooks that go as a test says."""
+"""Docker hosts that only have facts, and playbooks with the outcomes that a test wants."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ class Run:
 
 
 class ReportedSteps(Steps):
-    """What was told of seats, in order."""
+    """The reports about seats, in order."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -124,7 +124,7 @@ def clock() -> Callable[[], float]:
 
 
 def judged(pool: ClientPool, seconds: float) -> dict[str, str]:
-    """Let the clients work for a while, and say what each check finds."""
+    """Let the clients work for a while, and return the result of each check."""
     pool.begin()
     time.sleep(seconds)
     operations = pool.end()
@@ -233,7 +233,7 @@ def test_nobody_answers_the_last_look(consul: Consul) -> None:
 
 
 class Faults:
-    """Remembers what was asked of the fault verbs."""
+    """Records the calls of the fault verbs."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []

@@ -1,4 +1,4 @@
-"""Two commands on one lab keep apart, whoever runs them."""
+"""Two commands on one lab are kept apart, whoever runs them."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_who_works_under_the_lock_of_a_whole_command_waits_for_it_no_more_than_f
     with locked(engine, tmp_path, PRESENT._replace(within=whole.mark)):
         one, other = docker.objects("volume").values()
         notes = [lock_holder.holder_of(volume["Labels"]["raft-labctl.holder"]) for volume in (one, other)]
-        # Nor does whoever has that lock wait for them, where it was removed and is taken again.
+        # Nor does the holder of that lock wait for them, where it was removed and is taken again.
         assert [note.mark for note in notes if note] == [whole.mark] * 2
     assert list(docker.objects("volume")) == ["whole"]
 

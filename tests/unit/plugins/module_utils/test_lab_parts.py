@@ -1,4 +1,4 @@
-"""What exists of a lab is read from Docker's labels, and from nothing else."""
+"""The existing parts of a lab are read from Docker's labels, and from nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What changes a lab on a Docker host: what is refused, what is written, what is removed."""
+"""Changes to a lab on a Docker host: refusals, files, removals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Only so many labs start at once on a Docker host, and who waits is woken, also when somebody is killed."""
+"""The number of labs that start at once on a Docker host is limited, and waiters wake, even if a holder is killed."""
 
 from __future__ import annotations
 

@@ -228,7 +228,7 @@ def test_an_address_that_a_dead_engine_holds_is_freed_with_the_network_and_the_d
     volumes = set(docker.objects("volume"))
     docker.answer("compose", err=HELD, code=1)
     result = lab(pace="real")
-    assert "made the network again, whose addresses were held for nobody" in result["actions"]
+    assert "recreated the network, whose addresses were blocked" in result["actions"]
     assert docker.called("network", "rm") == [["network", "rm", "labctl-ada"]]
     assert set(docker.objects("volume")) == volumes
     assert {member["state"] for member in result["ansible_facts"]["consul_lab_members"]} == {"running"}
@@ -796,7 +796,7 @@ def test_a_lab_of_somebody_else_is_removed_by_force_with_a_warning_that_says_who
 ) -> None:
     lab()
     refused = lab("absent", owner="bob")
-    assert "`labctl down ada --force`, or consul_lab_force=true, removes it all the same" in refused["msg"]
+    assert "`labctl down ada --force`, or consul_lab_force=true, removes it anyway" in refused["msg"]
     before = docker.everything()
     preview = lab("absent", owner="bob", force=True, check=True)
     assert preview["owner"] == "ada"
@@ -884,8 +884,7 @@ def test_a_file_of_limits_that_cannot_be_understood_starts_nothing(
     assert result["failure"] == "failed"
     assert result["msg"] == (
         f"The limits of this Docker host in {tmp_path / 'limits.ini'} cannot be understood (section [eve], key "
-        "servers: 'many' is not a whole number, nor `unlimited`), so nothing was started: whoever keeps that file "
-        "must mend it."
+        "servers: 'many' is not a whole number, nor `unlimited`), so nothing was started: its admin must fix it."
     )
     assert changes(docker) == []
 

@@ -1,4 +1,4 @@
-"""The module consul_lab_wait: servers that have not been joined wait for each other, and whoever watches sees it."""
+"""The module consul_lab_wait: servers that have not been joined wait for each other, and a watcher sees it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Seats: what follows from a name and a number stays, whoever else comes and goes."""
+"""Seats: values derived from a name and a number stay, whichever other seats come and go."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def _has_order(asked: Sequence[Operation], final: str | None) -> bool:
         )
         if numbered and indexes.setdefault(str(operation.value), operation.log_index) != operation.log_index:
             return False  # a value that has two places in the log was written twice
-    # What had no effect for certain, and what was read without an answer, says nothing.
+    # Requests that certainly had no effect, and reads without an answer, prove nothing.
     left = frozenset(
         number
         for number, operation in enumerate(asked)

@@ -31,7 +31,7 @@ FAULTS = (
     "ends with a stranger's",
     "numbers wrongly",
 )
-"""What is wrong with a store."""
+"""The fault of a store."""
 INSTEAD: dict[str, tuple[Outcome | None, bool]] = {
     "loses a write": (None, False),
     "writes and says no": ("mismatch", True),
@@ -51,7 +51,7 @@ ANSWERED = (
 
 
 class History(NamedTuple):
-    """What clients were told, and what was there at the end."""
+    """The clients' answers, and the values at the end."""
 
     kind: str
     operations: list[Operation]
@@ -94,7 +94,7 @@ class Store:
     operations: list[Operation] = field(default_factory=list)
 
     def run(self) -> tuple[list[Operation], Final]:
-        """Let a few clients ask a few things."""
+        """Make a few clients send a few requests."""
         keys = KEYS[: self.chance.choice((1, 1, 2))]
         self.values = {key: [] for key in keys}
         clients = [_Client(f"c{number}", keys, self) for number in range(self.chance.randint(2, 4))]
@@ -283,7 +283,7 @@ def _moved(operation: Operation, by: int) -> Operation:
 
 
 def _random(chance: random.Random) -> tuple[list[Operation], Final]:
-    """Whatever could be told of one register, whether or not anybody could have been told it."""
+    """Any answers about one register, whether or not they are possible."""
     count = chance.randint(1, 7)
     values = [f"v{number}" for number in range(chance.randint(1, min(count, 4)))]
     operations = []
