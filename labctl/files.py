@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 STANDARD_OUTPUT = "-"
 PRIVATE = 0o600
-# Whoever reads a named pipe may be started just after us.
+# The reader of a named pipe may be started just after us.
 READER_SECONDS = 5.0
 WRITER_SECONDS = 10.0
 _TURN_SECONDS = 0.05
@@ -84,7 +84,7 @@ def write_at_once(path: Path, patience: float = READER_SECONDS) -> Iterator[IO[s
 
 
 def _straight(path: Path, patience: float) -> IO[bytes] | None:
-    """What cannot be replaced, opened; None for a regular file and for one that is not there yet."""
+    """An open file for a path that cannot be replaced; None for a regular file and for one that does not exist yet."""
     if str(path) == STANDARD_OUTPUT:
         return _same_as(1)
     try:
@@ -209,7 +209,7 @@ def _to_its_end(file: IO[bytes], most: int, wait: Callable[[], None]) -> bytes:
     found = b""
     while len(found) < most:
         wait()
-        # None where another one has read what we were told of.
+        # None where another reader was faster.
         piece = file.read(most - len(found))
         if piece == b"":
             break

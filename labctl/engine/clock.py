@@ -76,11 +76,11 @@ class HostClock:
     uncertain: float = 0.0
 
     def now(self) -> datetime:
-        """What it says now."""
+        """Its time now."""
         return datetime.now(UTC) + timedelta(seconds=self.ahead)
 
     def here(self, time: datetime) -> datetime:
-        """What this machine's clock said at a time of the host's."""
+        """This machine's time at a time of the host's."""
         return time - timedelta(seconds=self.ahead)
 
 
@@ -99,5 +99,5 @@ def clock_from(difference: Difference | None) -> HostClock:
 
 
 def now(place: DockerHost = LOCAL_HOST) -> datetime:
-    """What time it is by the Docker host's clock, as well as that can be known. Raises LabctlError."""
+    """The time by the Docker host's clock, as well as it can be known. Raises LabctlError."""
     return of(place).now()

@@ -78,7 +78,7 @@ def read(client: Client, seconds: float = LOOK_SECONDS) -> dict[str, Any]:
 
 
 def survey_script(root: str) -> str:
-    """What a Docker host's shell runs for it."""
+    """The command line for a Docker host's shell."""
     return _SCRIPT.replace("ROOT", shlex.quote(root))
 
 
@@ -93,7 +93,7 @@ class _Said(dict[str, str]):
 
 
 def answer_of(text: str) -> _Said:
-    """What the script printed, by the first word of each line; several lines of one kind with a blank between."""
+    """The output of the script, by the first word of each line; several lines of one kind with a blank between."""
     answer = _Said()
     for line in text.splitlines():
         kind, _, value = line.partition(" ")
@@ -102,7 +102,7 @@ def answer_of(text: str) -> _Said:
 
 
 def _number(text: str) -> int | None:
-    """Its last word as a number, since a login shell may print lines of its own. None if it is not a number."""
+    """Its last word as a number, since a login shell may print other lines. None if it is not a number."""
     return label_values.number(text.rpartition(" ")[2], _MOST_DIGITS)
 
 

@@ -1,4 +1,4 @@
-"""What images a file holds, read out of the file itself, so that it is known before the engine loads it.
+"""The images in a file, read from the file itself, so that they are known before the engine loads it.
 
 `docker image save` writes a tar with a manifest.json, and since Docker 25 also the index of an OCI layout; other
 programs write the layout alone. Everything that an engine may read in a file is read here, and all of it must be
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 MANIFEST, INDEX = "manifest.json", "index.json"
-# What an engine reads where there is no manifest; Docker writes it beside one.
+# The file that an engine reads without a manifest; Docker writes it beside one.
 LEGACY = "repositories"
 # An image of Consul has a few hundred megabytes in some tens of members; its descriptions have some kilobytes.
 MOST_BYTES = 4 << 30
@@ -184,7 +184,7 @@ def _document(text: bytes) -> Any:
 
 
 def _value(document: Mapping[str, Any], key: str) -> Any:
-    """What an object has for a key, else None. Go takes a key whatever its case, and the last one counts."""
+    """The value of a key in an object, else None. Go takes a key whatever its case, and the last one counts."""
     spelled = [name for name in document if name.casefold() == key.casefold()]
     if spelled and spelled != [key]:
         raise ValueError
@@ -218,7 +218,7 @@ def _of_manifest(texts: Mapping[str, bytes]) -> list[ArchivedImage]:
 
 
 def _of_index(texts: Mapping[str, bytes]) -> list[ArchivedImage]:
-    """What the `index.json` of an OCI layout lists."""
+    """The images in the `index.json` of an OCI layout."""
     if INDEX not in texts:
         return []
     listed = _must(_document(texts[INDEX]), "manifests")

@@ -36,7 +36,7 @@ class Indeterminate(Exception):  # noqa: N818 - it is an answer
 
 @dataclass(frozen=True)
 class Entry:
-    """What a read returned: the value, and the index of the log entry that wrote it."""
+    """The result of a read: the value, and the index of the log entry that wrote it."""
 
     value: str
     index: int

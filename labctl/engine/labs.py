@@ -79,7 +79,7 @@ class Lab:
 
     @property
     def raft_multiplier(self) -> int:
-        """What the servers' Raft timers are stretched by. Consul before 0.7 has no such setting."""
+        """The factor of the servers' Raft timers. Consul before 0.7 has no such setting."""
         has = consul_versions.has(self.spec.version, "performance", unknown=True)
         return 1 if not has else RAFT_MULTIPLIER.get(self.spec.pace, RAFT_MULTIPLIER["teach"])
 

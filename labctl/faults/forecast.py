@@ -27,7 +27,7 @@ _ROOM_FOR_HEARTBEATS = 64
 
 @dataclass(frozen=True)
 class Forecast:
-    """What follows from a fault.
+    """The consequences of a fault.
 
     Attributes:
         together: how many voters reach each other then, at most.

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 PREFIX = "labctl_"
 LEAST_PERCENT = 0.1
-"""Less than one packet of a thousand is not told apart."""
+"""The smallest share of packets that can be set: one of a thousand."""
 _ID = re.compile(r"[0-9a-f]{6}")
 _TABLE = re.compile(rf"table inet {PREFIX}(?P<id>[0-9a-f]{{6}})\b")
 
@@ -32,7 +32,7 @@ def is_id(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Cut:
-    """What happens to a server's packets.
+    """A change of a server's packets.
 
     Attributes:
         incoming: addresses from which packets are touched.
@@ -72,7 +72,7 @@ LATE = f"{QUEUE}:4"
 """The class of our queue whose packets leave late."""
 # Sixty seconds late at three hundred packets a second: a delay must not become a loss.
 _LATE_PACKETS = 20_000
-# What is not for the late class passes the queue untouched; what is, must not be slowed down besides.
+# Packets outside the late class pass the queue untouched, and must not be slowed down by it.
 _DELAY = f"""
 set -e
 tc qdisc add dev eth0 root handle {QUEUE}: htb
@@ -153,7 +153,7 @@ def _verdict(change: Change) -> str:
 
 
 def drop(fault: str) -> str:
-    """What removes the table of a fault."""
+    """The command that removes the table of a fault."""
     if not is_id(fault):
         raise ValueError(f"{fault!a} is the name of no fault")
     return f"delete table inet {PREFIX}{fault}"

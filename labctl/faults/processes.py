@@ -166,7 +166,7 @@ def _note_first(servers: Sequence[Server], line: str, tools: Tools) -> None:
 def taken_away(lab: Lab, fault: str | None, tools: Tools = TOOLS) -> list[Server]:
     """The servers that do not run: all of them, or those that this fault took away and nobody brought back since.
 
-    Raises LabctlError where one is meant, and a log that may tell of it cannot be read.
+    Raises LabctlError where one is meant, and a log that may show it cannot be read.
     """
     down = [each_server for each_server in lab.servers if each_server.state in BACK_FROM]
     if fault is None:
@@ -191,7 +191,7 @@ def active(lab: Lab, tools: Tools = TOOLS) -> list[ActiveFault]:
     known, unread = _in_faults([server for server in lab.servers if server.state in BACK_FROM], tools)
     for server, noted in known:
         by_fault.setdefault(noted.fault, (noted, []))[1].append(server.name)
-    # Whoever runs programs in a server may write such a line.
+    # Anyone who runs programs in a server may write such a line.
     ends = {name: clock.shown_by_clocks(noted.until) for name, (noted, _) in by_fault.items()}
     host = tools.clock(lab.place) if any(ends.values()) else HostClock()
     return [
@@ -275,7 +275,7 @@ def heal_later(  # noqa: PLR0913, PLR0917 - a lease, and by what it is ended
     *,
     again: float = HEAL_AGAIN_SECONDS,
 ) -> None:
-    """Heal a fault when its lease is over: by a process of its own, which ends with no terminal.
+    """Heal a fault when its lease is over, in a separate process without a terminal.
 
     Only Docker can start a container, and nothing in a lab may talk to Docker. Where it fails, as with an engine that
     is busy, it is retried after `again` seconds, at most twice.

@@ -16,7 +16,7 @@ ROLES = ("leader", "follower", "any", "majority", "minority")
 
 @dataclass(frozen=True)
 class Cluster:
-    """What is known of a lab when a fault is planned.
+    """The state of a lab when a fault is planned.
 
     Attributes:
         servers: all that are there, in order.

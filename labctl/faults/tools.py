@@ -1,4 +1,4 @@
-"""What faults are made with: the engine, the servers, the clock. Whoever asks for a fault may give others."""
+"""The handles that faults need: the engine, the servers, the clock. A caller may pass others."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ Kind = Literal["server", "published", "engine", "control"]
 ENGINE_PORTS = (2375, 2376)
 ENGINE_NAME = "host.docker.internal"
 METADATA = ("169.254.169.254", 80)
-"""Where clouds tell a machine its secrets."""
+"""The address at which clouds give a machine its secrets."""
 DECOY = "198.51.100.1"
 """An address that nobody has (RFC 5737): what answers there answers for everybody."""
 
@@ -44,7 +44,7 @@ class Attempt:
 
     @property
     def where(self) -> str:
-        """As the prober is told."""
+        """In the prober's format."""
         return f"{self.address}:{self.port}"
 
 
@@ -60,7 +60,7 @@ class Join:
 
 
 def controls(source: Place) -> list[Attempt]:
-    """What must succeed: from a lab's own network to every port of its own servers."""
+    """Connections that must succeed: from a lab's own network to every port of its own servers."""
     return [
         Attempt("control", source.host, source.lab, spot.server, spot.address, port)
         for spot in source.own
@@ -69,7 +69,7 @@ def controls(source: Place) -> list[Attempt]:
 
 
 def crossings(source: Place, places: Sequence[Place], hosts: Mapping[str, Sequence[str]]) -> list[Attempt]:
-    """What must not succeed from inside `source`; `hosts` are the addresses of each Docker host, its bridges' aside."""
+    """Connections that must not succeed from `source`; `hosts` are the Docker hosts' addresses, except their bridges'."""
     others = [other for other in places if other.name != source.name]
     attempts = [attempt for other in others for attempt in _to_servers(source, other)]
     attempts += [attempt for other in others for attempt in _to_published(source, other, hosts)]

@@ -50,7 +50,7 @@ def _address(words: str) -> str:
 def saw(
     attempt: Attempt, source: int, before: Iterable[Connection], during: Iterable[Connection], own: Container[str]
 ) -> bool | None:
-    """Whether a server saw a connection of ours; None where its tables cannot tell.
+    """Whether a server saw a connection of ours; None where its tables do not show it.
 
     Args:
         attempt: what was tried.

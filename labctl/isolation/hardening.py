@@ -24,7 +24,7 @@ _SOCKETS = ("docker.sock", "containerd.sock", "podman.sock")
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What a check found in one container; `why` is empty if there is nothing to say."""
+    """The result of a check in one container; `why` is empty if there is nothing to say."""
 
     result: Result
     why: str = ""
@@ -49,19 +49,19 @@ class CheckRow:
 
 @dataclass(frozen=True)
 class Container:
-    """What is known of a container: what `docker inspect` says of it, and `docker info` of its engine."""
+    """The facts about a container: from `docker inspect`, and `docker info` of its engine."""
 
     inspect: Mapping[str, Any]
     info: Mapping[str, Any]
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """What it was made of."""
+        """Its own configuration."""
         return self.inspect.get("Config") or {}
 
     @property
     def host(self) -> Mapping[str, Any]:
-        """What it was given by its Docker host."""
+        """Its configuration by the Docker host."""
         return self.inspect.get("HostConfig") or {}
 
     @property

@@ -29,7 +29,7 @@ def verify_document(report: Report, *, each: bool) -> dict[str, Any]:
 
 
 def proof_row(proof: Proof) -> dict[str, Any]:
-    """What was tried from inside one lab, by how it ended."""
+    """The attempts from inside one lab, by their outcome."""
     count = proof.count()
     return {
         "lab": proof.place.lab,

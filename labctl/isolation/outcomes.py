@@ -1,4 +1,4 @@
-"""What came of a try: nc's and consul's words as one of a few outcomes."""
+"""The outcomes of attempts: nc's and consul's words as one of a few outcomes."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ _SAID: tuple[tuple[str, Outcome], ...] = (
 
 
 def outcome_of(said: str) -> Outcome:
-    """What nc's words mean; `UNKNOWN` for any that it does not say."""
+    """The meaning of nc's words; `UNKNOWN` for any others."""
     lower = said.lower()
     return next((outcome for sign, outcome in _SAID if sign in lower), Outcome.UNKNOWN)
 
@@ -85,13 +85,13 @@ def read(tries: Iterable[Attempt], said: str) -> list[AttemptResult]:
 
 
 def answers(said: str) -> dict[str, str]:
-    """What the prober said of each `ADDRESS:PORT`."""
+    """The prober's words about each `ADDRESS:PORT`."""
     parts = (line.partition(" ") for line in said.splitlines())
     return {where: words.strip() for where, _, words in parts if where}
 
 
 def to_ask(tried: Iterable[AttemptResult]) -> list[str]:
-    """What to say something to: all that connected, and an address that nobody has, at each of their ports."""
+    """Targets for a request: all that connected, and an address that nobody has, at each of their ports."""
     connected = [attempt.what for attempt in tried if attempt.outcome is Outcome.CONNECTED]
     return list(
         dict.fromkeys([attempt.where for attempt in connected] + [f"{DECOY}:{attempt.port}" for attempt in connected])
@@ -100,13 +100,13 @@ def to_ask(tried: Iterable[AttemptResult]) -> list[str]:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What tells who took the connections that were made.
+    """Evidence of who took the connections that were made.
 
     Attributes:
         decoys: the prober's lines about connections to the decoy.
         said: the prober's lines about what each of `to_ask` answered to a request.
         again: the prober's lines about the same connections, made once more.
-        seen: whether the server that was meant saw its connection; None or nothing where nobody can tell.
+        seen: whether the intended server saw its connection; None or missing where that is unknown.
     """
 
     decoys: str
@@ -116,7 +116,7 @@ class Evidence:
 
 
 def identified(tried: Sequence[AttemptResult], evidence: Evidence) -> list[AttemptResult]:
-    """The same tries; what connected is a crossing only where the one that was meant took it, as far as can be told."""
+    """The same attempts; one that connected is a crossing only if the intended server took it, as far as is known."""
     open_to_all = {where for where, words in answers(evidence.decoys).items() if outcome_of(words) is Outcome.CONNECTED}
     said, again = answers(evidence.said), answers(evidence.again)
 
@@ -169,7 +169,7 @@ def joined(asked: Sequence[Join], code: int, said: str) -> list[JoinResult]:
 
 
 def joined_by_api(asked: Join, said: str) -> JoinResult:
-    """What the agent's HTTP API did: empty where it joined, `HTTP ...` where the agent refused."""
+    """The outcome of a join by the agent's HTTP API: empty where it joined, `HTTP ...` where the agent refused."""
     if not said:
         return JoinResult(asked, Outcome.CONNECTED, "joined")
     words = " ".join(said.split())

@@ -233,7 +233,7 @@ def information(engine: Engine) -> dict[str, Any]:
 
 
 def members(servers: Iterable[Server]) -> frozenset[tuple[str, str]] | None:
-    """The names and addresses that the servers of a lab count as members; None where one of them did not tell."""
+    """The names and addresses that the servers of a lab count as members; None where one of them did not answer."""
     members: set[tuple[str, str]] = set()
     for server in servers:
         if server.api is None:

@@ -22,7 +22,7 @@ Members = frozenset[tuple[str, str]]
 
 
 class Verdict(StrEnum):
-    """What is proven; the worst one of several counts."""
+    """The verdict; the worst one of several counts."""
 
     APART = "apart"
     UNKNOWN = "unknown"
@@ -31,7 +31,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Proof:
-    """What was tried from inside one lab.
+    """The attempts from inside one lab.
 
     Attributes:
         place: the lab.
@@ -39,7 +39,7 @@ class Proof:
         tries: connections that must not.
         joins: joins that must not.
         sockets: an engine's socket that a container has: the container's name and the path.
-        before, after: the lab's members around all joins; None where no server told.
+        before, after: the lab's members around all joins; None where no server answered.
         doubts: why the tries may prove nothing, beyond the controls.
     """
 

@@ -112,7 +112,7 @@ def verify(
 
     Args:
         hosts: the Docker hosts.
-        steps: where it is told.
+        steps: where progress is reported.
         members: what servers say who is in their cluster.
     """
     begun = time.monotonic()
@@ -134,7 +134,7 @@ def verify(
 
 
 def exit_code(report: Report) -> ExitCode:
-    """What the process says: 1 for a crossing or a check that fails, 3 where something is not proven."""
+    """The exit code: 1 for a crossing or a check that fails, 3 where something is not proven."""
     if report.verdict is Verdict.CROSSED or report.failing:
         return ExitCode.FAILED
     return ExitCode.NOT_READY if report.verdict is Verdict.UNKNOWN else ExitCode.DONE

@@ -1,1 +1,1 @@
-"""One lab: from nothing to a ready cluster, stopped, started, removed, and what users are told about it."""
+"""One lab: from nothing to a ready cluster, stopped, started, removed, and the messages about it."""

@@ -37,7 +37,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9 _./:@=~,+'\"%-]*", re.ASCII)
 
 @dataclass(frozen=True)
 class Inventory:
-    """What a run works on: the sources of its inventory, and the hosts that `limit` chooses.
+    """The scope of a run: the sources of its inventory, and the hosts that `limit` chooses.
 
     `name` is the name of the run's record.
     """

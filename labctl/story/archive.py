@@ -56,7 +56,7 @@ MOST_OF_A_HEADER = 1 << 20
 MAGIC, HEAD = 10, 1024
 """Enough bytes to recognize how something is packed, and what it is."""
 PIECE = 1 << 17
-# What a damaged or a hostile archive makes gzip, zlib, tarfile and zipfile raise.
+# Exceptions that a damaged or hostile archive raises in gzip, zlib, tarfile and zipfile.
 DAMAGED = (
     OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile, ValueError, OverflowError,
     RecursionError, NotImplementedError, RuntimeError,
@@ -243,7 +243,7 @@ def opened(plain: io.BufferedReader, member: Member | None = None) -> Iterator[S
 def holds_archive(beginning: bytes) -> bool:
     """Whether a stream that begins so is an archive, also a packed one."""
     with opened(io.BufferedReader(cast("io.RawIOBase", io.BytesIO(beginning)))) as stream:
-        # What is packed has no end here.
+        # Packed content has no end here.
         with contextlib.suppress(*DAMAGED):
             stream.peek(HEAD)
         return is_archive(stream.ahead[:HEAD])
@@ -277,7 +277,7 @@ def members_of(path: Path) -> Iterator[Member]:
             raise
         except DAMAGED as error:
             if not search.is_archive:
-                return  # a log that is damaged, as reading it will tell
+                return  # a damaged log, as reading it will show
             raise DamagedError(str(error) or type(error).__name__) from error
 
 
@@ -296,7 +296,7 @@ class _Search:
             inner, layers = _without_layers(stream)
             head = inner.peek(HEAD)
         except DAMAGED:
-            inner, layers, head = stream, 0, b""  # reading it will tell
+            inner, layers, head = stream, 0, b""  # reading it will show that
         if is_archive(head) and depth < MOST_DEPTH:
             self.is_archive = True
             steps = (*steps, *[Step("unpack")] * layers)
@@ -355,7 +355,7 @@ def _seekable(stream: Stream, stack: contextlib.ExitStack) -> IO[bytes]:
 
 
 class _Careful:
-    """What zipfile may read of a file: no list of names that fills the memory."""
+    """The part of a file that zipfile may read: no list of names that fills the memory."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -368,7 +368,7 @@ class _Careful:
 
 
 class _Headers:
-    """What tarfile may see of a stream to find the headers in it: forward only, and not more than headers need."""
+    """The part of a stream that tarfile may see to find its headers: forward only, and not more than headers need."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream

@@ -136,7 +136,7 @@ class Lane:
 
 @dataclass
 class Picture:
-    """What is drawn; `left_out` counts the events that had no place, `sentences` stand by title.
+    """The whole drawing; `left_out` counts the events that had no place, `sentences` stand by title.
 
     `happened` stands first: each incident in words, and the lines that show it; `files` says what their files are.
     """

@@ -104,7 +104,7 @@ class Falls:
 
 
 class _Seen:
-    """What is learned from lines while they are taken in."""
+    """Facts about lines, collected while they are taken in."""
 
     def __init__(self) -> None:
         self.latest: dict[str, int] = {}

@@ -48,7 +48,7 @@ class Sample(NamedTuple):
 
 @dataclass
 class Survey:
-    """What a log shows before it is read.
+    """The facts about a log before it is read.
 
     Attributes:
         events: at its beginning, each with the server or the machine that its line names, else with no server.

@@ -50,7 +50,7 @@ def html(workshop: str, cards: Sequence[Card], paper: str) -> str:
 
 
 def opens(cards: Sequence[Card]) -> str:
-    """What a card gives access to, and so does this file: only servers of the profile `full` authenticate clients."""
+    """Who can use a card, and so this file: only servers of the profile `full` authenticate clients."""
     if all(card.asks_for_token for card in cards):
         own = "Each card opens its own seat only."
         return f"{own} This file opens them all: keep it to yourself, and delete it afterwards."

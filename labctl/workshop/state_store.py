@@ -49,7 +49,7 @@ _ADVICE = {
 
 @dataclass(frozen=True)
 class SecretCopy:
-    """What the seats of a workshop are derived from.
+    """The secrets and numbers that a workshop's seats are derived from.
 
     Attributes:
         workshop: its name.

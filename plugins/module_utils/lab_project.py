@@ -42,7 +42,7 @@ _PARTS = {"container": "a server", "volume": "a volume", "network": "the network
 
 @dataclass
 class Outcome:
-    """What was done, as short phrases, and the project files before and after."""
+    """The actions, as short phrases, and the project files before and after."""
 
     actions: list[str] = field(default_factory=list)
     before: str = ""
@@ -139,7 +139,7 @@ class LabProject:
         return free
 
     def _obstacle(self, subnet: ipaddress.IPv4Network, taken: dict[ipaddress.IPv4Network, str]) -> str:
-        """What has a subnet, or a part of it; "" where nothing has."""
+        """The network or route that has a subnet, or a part of it; "" where it is free."""
         for other, name in taken.items():
             if subnet.overlaps(other):
                 return f"{name} ({other})"
@@ -147,7 +147,7 @@ class LabProject:
         return f"a route of this host to {route}" if route else ""
 
     def notes(self, parts: LabParts) -> list[str]:
-        """What the maker of a lab in a new subnet should know about it."""
+        """Notes for the maker of a lab in a new subnet."""
         chosen = ipaddress.IPv4Network(self.subnet) if self.subnet and not parts.subnet else None
         route = host_routes.around(self._routes, chosen) if chosen else None
         if route is None:

@@ -67,7 +67,7 @@ class Tick:
 
 @dataclass
 class Chart:
-    """What is drawn."""
+    """The whole drawing."""
 
     lanes: list[Lane]
     bars: list[Bar] = field(default_factory=list)

@@ -51,7 +51,7 @@ class Operation(NamedTuple):
 
 
 class Final(NamedTuple):
-    """What the lab held at the end, read in consistent mode when it was healed and ready.
+    """The lab's keys at the end, read in consistent mode when it was healed and ready.
 
     Attributes:
         added: the keys that `add` wrote, with their values.

@@ -54,7 +54,7 @@ class LeadershipSpan:
 
 @dataclass(frozen=True)
 class Run:
-    """What happened in a run.
+    """The course of a run.
 
     Attributes:
         lab: its name.

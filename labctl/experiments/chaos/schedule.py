@@ -15,7 +15,7 @@ SHORTEST_SECONDS, LONGEST_SECONDS = 10.0, 1800.0
 VERBS = ("kill", "stop", "pause", "isolate", "partition", "one-way", "loss", "rate", "delay")
 DEFAULT_MIX = ("kill", "pause", "partition", "loss")
 OF_SEVERAL = frozenset({"isolate", "partition", "one-way", "loss", "rate", "delay"})
-"""What needs another server to be cut off from."""
+"""Verbs that need another server to be cut off from."""
 QUIET_SECONDS = 2.0
 """Nothing is broken for this long at first: the clients begin in a healthy lab."""
 _LASTS, _GAP = (2.0, 6.0), (0.5, 3.0)

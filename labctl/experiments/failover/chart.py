@@ -79,7 +79,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Chart:
-    """What is drawn."""
+    """The whole drawing."""
 
     title: str
     subtitle: str

@@ -39,7 +39,7 @@ def title(measurement: Measurement) -> str:
 
 
 def subtitle(measurement: Measurement) -> str:
-    """What lab it was, and what its servers are set to."""
+    """The lab, and its servers' settings."""
     least = measurement.timers.heartbeat
     return (
         f"{measurement.servers} servers at pace {measurement.pace}, Consul {measurement.version}: a server gives up a "

@@ -161,7 +161,7 @@ def problem_of(facts: Facts) -> str | None:
 
 
 def obstacles(workshop: Workshop, facts: Facts, seats: Iterable[Seat]) -> dict[str, str]:
-    """What on a host is in the way of new seats there: for each lab, a sentence without its end."""
+    """The obstacles on a host to new seats there: for each lab, a sentence without its end."""
     existing = {lab["lab"] for lab in facts.of_workshop(workshop.name)}
     networks = [
         (f"the Docker network {network['name']}", IPv4Network(subnet, strict=False))

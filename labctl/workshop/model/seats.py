@@ -132,7 +132,7 @@ def chosen(seats: Iterable[Seat], wanted: Iterable[str]) -> list[Seat]:
 def labs_of(word: str, seats: Iterable[Seat]) -> list[str]:
     """The labs that a word can mean: a seat's name, its lab's or its number.
 
-    A word that the file gives as a seat's name is no number of another: whoever gives names does not think of numbers.
+    A word that the file gives as a seat's name is no number of another: with names, nobody thinks of numbers.
     """
     seats = list(seats)
     named = [each_seat.lab for each_seat in seats if each_seat.name == word]

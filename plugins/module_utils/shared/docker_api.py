@@ -269,7 +269,7 @@ class Allowance:
 
     @property
     def left(self) -> float:
-        """What is left of it, in seconds."""
+        """The rest of it, in seconds."""
         return max(0.0, self._ends - time.monotonic())
 
     @property

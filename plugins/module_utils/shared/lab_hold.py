@@ -1,6 +1,6 @@
 """Hold a lab on its Docker host while it is changed: labctl for a whole command, its modules for their part of it.
 
-What one of them reads under the lock stays true until it has written what follows from that.
+A fact that is read under the lock stays true until its consequences are written.
 """
 
 from __future__ import annotations

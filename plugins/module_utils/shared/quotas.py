@@ -178,7 +178,7 @@ def _count(text: str) -> int:
 
 
 def uses(claims: Iterable[Claim]) -> dict[str, Use]:
-    """What each lab has: its size, even while servers of it are gone, times the memory of one server."""
+    """Each lab's use: its size, even while servers of it are gone, times the memory of one server."""
     by_lab: dict[str, list[Claim]] = {}
     for claim in claims:
         by_lab.setdefault(claim.lab, []).append(claim)
@@ -188,7 +188,7 @@ def uses(claims: Iterable[Claim]) -> dict[str, Use]:
 
 
 def use_of(servers: int, each: float) -> Use:
-    """What one lab of that many servers has; `each` is the memory limit of one server in bytes, infinite for none."""
+    """The use of a lab of that many servers; `each` is the memory limit of one server in bytes, infinite for none."""
     return Use(1, servers, servers * each)
 
 
