@@ -58,26 +58,26 @@ class Client:
         return self._found
 
 
-def _read(path: str, found: Any) -> None:
+def _read(path: str, answer: Any) -> None:
     """Use an answer as commands and modules do."""
     if path == "/containers/json":
-        for lab in labs.labs_from(found, "local"):
+        for lab in labs.labs_from(answer, "local"):
             _ = lab.missing, lab.running, [server.url for server in lab.servers]
-        for document in found:
+        for document in answer:
             sidecar.server_of(document)
             label_values.called(document)
     elif path == "/networks":
-        for document in found:
+        for document in answer:
             docker_api.subnets_of(document)
     elif path == "/images/json":
-        images.list_images(Client(found))  # type: ignore[arg-type]
+        images.list_images(Client(answer))  # type: ignore[arg-type]
     elif path == "/info":
-        clock.moment_of(found.get("SystemTime"))
+        clock.moment_of(answer.get("SystemTime"))
     elif path == "/containers/a/json":
-        if lab_names.LABEL_SERVER in label_values.labels_of(found):
-            lab_server.server_inspected(found)
-        targets.place_of("ada", "local", [found])
-        hardening.judge("local", "ada", [hardening.Container(found, found.get("HostConfig") or {})])
+        if lab_names.LABEL_SERVER in label_values.labels_of(answer):
+            lab_server.server_inspected(answer)
+        targets.place_of("ada", "local", [answer])
+        hardening.judge("local", "ada", [hardening.Container(answer, answer.get("HostConfig") or {})])
 
 
 def one_try(data: bytes) -> None:

@@ -322,18 +322,18 @@ class DockerHosts:
 
     def left(self) -> list[str]:
         """All of their processes, namespaces, cables, the bridge, its rule, mounts, control groups, files."""
-        found = [f"process {pid}" for host in self.hosts for pid in host.pids()]
+        leftovers = [f"process {pid}" for host in self.hosts for pid in host.pids()]
         namespaces = _run("ip", "netns", "list").split()
         mounts = Path("/proc/mounts").read_text()
-        found += [f"namespace {host.namespace}" for host in self.hosts if host.namespace in namespaces]
+        leftovers += [f"namespace {host.namespace}" for host in self.hosts if host.namespace in namespaces]
         links = {load["ifname"] for load in json.loads(_run("ip", "-json", "link"))}
         cables = {self.bridge} | {host.cable for host in self.hosts}
-        found += [f"link {name}" for name in sorted(links & cables)]
-        found += [f"rule {line}" for line in _run("iptables", "-S", "FORWARD").splitlines() if self.bridge in line]
-        found += [f"mount {line}" for line in mounts.splitlines() if str(self.folder) in line]
+        leftovers += [f"link {name}" for name in sorted(links & cables)]
+        leftovers += [f"rule {line}" for line in _run("iptables", "-S", "FORWARD").splitlines() if self.bridge in line]
+        leftovers += [f"mount {line}" for line in mounts.splitlines() if str(self.folder) in line]
         for host in self.hosts:
-            found += [f"group {path}" for path in Path("/sys/fs/cgroup").rglob(f"{host.namespace}*")]
-        return found + ([f"folder {self.folder}"] if self.folder.exists() else [])
+            leftovers += [f"group {path}" for path in Path("/sys/fs/cgroup").rglob(f"{host.namespace}*")]
+        return leftovers + ([f"folder {self.folder}"] if self.folder.exists() else [])
 
 
 def _free_network() -> ipaddress.IPv4Network:

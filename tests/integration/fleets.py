@@ -85,11 +85,11 @@ class Fleet(Room):
 
     def left(self) -> list[str]:
         """Everything that is still there, on any host."""
-        found = []
+        leftovers = []
         for host in self.hosts.values():
-            found += self.reapers_on(host)
-            found += [part for lab in self.labs_on(host) for part in left_of(lab, host.host)]
-        return found
+            leftovers += self.reapers_on(host)
+            leftovers += [part for lab in self.labs_on(host) for part in left_of(lab, host.host)]
+        return leftovers
 
     def remove(self) -> None:
         """Remove everything, whatever state it is in."""

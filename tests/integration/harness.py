@@ -161,13 +161,13 @@ class Person:
 
     def processes(self) -> dict[int, str]:
         """Processes that were started by this person's commands and still run: pid and command line."""
-        found = {}
+        commands = {}
         wanted = f"{MARK}={self.mark}".encode()
         for entry in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
                 if wanted in (entry / "environ").read_bytes().split(b"\0"):
-                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:500]
-        return found
+                    commands[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:500]
+        return commands
 
     def end_processes(self) -> None:
         """Kill this person's remaining commands, by pid, so that a failed test leaves none to others."""

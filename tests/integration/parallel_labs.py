@@ -36,13 +36,13 @@ def all_at_once(pairs: Sequence[tuple[Person, str]]) -> tuple[float, float]:
         assert [server["Name"] for server in containers] == [f"/labctl-{lab}-consul{number}" for number in (1, 2, 3)]
         ports += [server["NetworkSettings"]["Ports"]["8500/tcp"][0]["HostPort"] for server in containers]
         addresses += [server["address"] for server in status["servers"]]
-    assert not any(one.overlaps(other) for one, other in combinations(subnets, 2))
+    assert not any(subnet.overlaps(other) for subnet, other in combinations(subnets, 2))
     assert len(set(ports)) == len(set(addresses)) == 3 * len(pairs)
     went = everybody("down")
     assert [left_of(lab) for _, lab in pairs] == [[]] * len(pairs)
     return max(result.seconds for result in came), max(result.seconds for result in went)
 
 
-def two_at_once(ada: Person, bob: Person, one: str, other: str) -> tuple[float, float]:
+def two_at_once(ada: Person, bob: Person, first: str, other: str) -> tuple[float, float]:
     """Start two labs at once and remove both at once. Returns the seconds of the slower `up` and `down`."""
-    return all_at_once(((ada, one), (bob, other)))
+    return all_at_once(((ada, first), (bob, other)))

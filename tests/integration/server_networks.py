@@ -73,8 +73,8 @@ def reaches(ada: Person, lab: str, source: str, target: str) -> bool:
 def who_reaches_whom(ada: Person, lab: str) -> set[tuple[str, str]]:
     pairs = [(name, other) for name in NAMES for other in NAMES if name != other]
     with ThreadPoolExecutor(len(pairs)) as pool:
-        found = list(pool.map(lambda pair: reaches(ada, lab, *pair), pairs))
-    return {pair for pair, reached in zip(pairs, found, strict=True) if reached}
+        results = list(pool.map(lambda pair: reaches(ada, lab, *pair), pairs))
+    return {pair for pair, reached in zip(pairs, results, strict=True) if reached}
 
 
 def inside(lab: str, server: str, script: str) -> str:

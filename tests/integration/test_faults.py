@@ -161,13 +161,13 @@ def test_faults_compose_and_heal_one_by_one(ada: Person, lab: str) -> None:
 
 
 def test_one_way_drops_what_the_first_sends_and_nothing_else(ada: Person, lab: str) -> None:
-    one, two = address(ada, lab, "consul1"), address(ada, lab, "consul2")
+    first, second = address(ada, lab, "consul1"), address(ada, lab, "consul2")
     broken(ada, lab, "one-way", "consul1", "consul2")
     with ThreadPoolExecutor(4) as pool:
-        at_two = pool.submit(counted, lab, "consul2", one, 5)
-        at_one = pool.submit(counted, lab, "consul1", two, 5)
-        pool.submit(knock, lab, "consul1", two)
-        pool.submit(knock, lab, "consul2", one)
+        at_two = pool.submit(counted, lab, "consul2", first, 5)
+        at_one = pool.submit(counted, lab, "consul1", second, 5)
+        pool.submit(knock, lab, "consul1", second)
+        pool.submit(knock, lab, "consul2", first)
     (came, _), (through, _) = at_two.result()
     assert came > 0
     assert through == 0

@@ -100,8 +100,8 @@ def registry_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def site(tmp_path: Path) -> Iterator[ReleaseSite]:
     folder = tmp_path / "site"
     folder.mkdir()
-    with release_site(folder) as found:
-        yield found
+    with release_site(folder) as release:
+        yield release
 
 
 @pytest.fixture

@@ -75,19 +75,19 @@ def test_a_pool_is_chosen_by_an_option_or_by_the_environment_and_a_route_in_it_i
     dora: Person, engine: OwnEngine, vpn: Callable[..., None]
 ) -> None:
     vpn(*COMPANY, "192.168.77.0/28", "192.168.77.17/32")
-    one, two, three = new_name(), new_name(), new_name()
+    first, second, third = new_name(), new_name(), new_name()
     words = ("--no-join", "--servers", "1")
-    said = dora.done("up", one, *words, "--subnet-pool", "192.168.77.0/26").out
+    said = dora.done("up", first, *words, "--subnet-pool", "192.168.77.0/26").out
     assert "is a part of" not in said
     dora.env["LABCTL_SUBNET_POOL"] = "192.168.77.0/26"
-    dora.done("up", two, *words)
-    taken = {str(subnet(lab, engine)) for lab in (one, two)}
+    dora.done("up", second, *words)
+    taken = {str(subnet(lab, engine)) for lab in (first, second)}
     assert taken == {"192.168.77.32/28", "192.168.77.48/28"}
-    refused = dora.run("up", three, *words)
+    refused = dora.run("up", third, *words)
     assert refused.code == 4
     assert "All subnets of 192.168.77.0/26 are taken, one of them by " in refused.sentence()
-    assert dora.run("up", three, *words, "--subnet", "192.168.77.16/28").code == 4
-    wrong = dora.run("up", three, *words, "--subnet-pool", "nonsense")
+    assert dora.run("up", third, *words, "--subnet", "192.168.77.16/28").code == 4
+    wrong = dora.run("up", third, *words, "--subnet-pool", "nonsense")
     assert wrong.code == 2
     assert "'nonsense' is not an IPv4 subnet" in wrong.sentence()
 

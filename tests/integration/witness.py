@@ -138,7 +138,7 @@ class Witness:
 
     def runs(self) -> list[Run]:
         """When each server claimed to lead; a server that could not answer claims it again later."""
-        found: list[Run] = []
+        leaderships: list[Run] = []
         by_server: dict[str, list[Said]] = defaultdict(list)
         for answer in list(self.answers):
             by_server[answer.server].append(answer)
@@ -147,9 +147,9 @@ class Witness:
             for saying, after in pairwise([*said, Said(datetime.max.replace(tzinfo=UTC), server, None)]):
                 begin = (begin or saying.time) if saying.leader == server else None
                 if begin is not None and (after.leader != server or after.time - saying.time > timedelta(seconds=1)):
-                    found.append(Run(server, begin, saying.time))
+                    leaderships.append(Run(server, begin, saying.time))
                     begin = None
-        return sorted(found, key=lambda run: run.begin)
+        return sorted(leaderships, key=lambda run: run.begin)
 
     def ends_of(self, server: str) -> list[datetime]:
         """When Docker ended, or froze, a server's process."""
@@ -174,9 +174,9 @@ class Cut:
     end: datetime
     pairs: frozenset[tuple[str, str]]
 
-    def parts(self, one: str, other: str) -> bool:
+    def parts(self, sender: str, other: str) -> bool:
         """Whether no answer can pass between two."""
-        return (one, other) in self.pairs or (other, one) in self.pairs
+        return (sender, other) in self.pairs or (other, sender) in self.pairs
 
 
 def moment(text: str) -> datetime:

@@ -78,8 +78,8 @@ def bring_back(ada: Person, lab: str, order: Sequence[str], *, alone: bool) -> N
 
 def must_be_the_same(before: dict[str, Any], now: dict[str, Any]) -> None:
     """The same servers at the same addresses, and a Raft that has gone back in nothing."""
-    for one, other in zip(before["servers"], now["servers"], strict=True):
-        assert [one[key] for key in ("name", "id", "address", "voter")] == [
+    for server, other in zip(before["servers"], now["servers"], strict=True):
+        assert [server[key] for key in ("name", "id", "address", "voter")] == [
             other[key] for key in ("name", "id", "address", "voter")
         ]
     assert now["term"] >= before["term"]

@@ -97,12 +97,12 @@ def test_who_led_random_labs_with_random_faults_is_what_the_api_said(
             bundle = tmp_path / f"{lab}.tgz"
             ada.done("bundle", "save", lab, "-o", str(bundle))
         live = ada.done("story", lab, "--json").json["leaders"]
-        found = [f"live: {run}" for run in wrong_runs(live, witness, begin)]
+        errors = [f"live: {run}" for run in wrong_runs(live, witness, begin)]
         for level in ("debug", "info"):
             leaders = told_of(ada, bundle, tmp_path / f"{lab}-{level}", debug=level == "debug")
-            found += [f"{level}: {run}" for run in wrong_runs(leaders, witness, begin)]
-        if found:
-            wrong.append("\n  ".join([f"{trial.number}: {size} servers, {done}", *found]))
+            errors += [f"{level}: {run}" for run in wrong_runs(leaders, witness, begin)]
+        if errors:
+            wrong.append("\n  ".join([f"{trial.number}: {size} servers, {done}", *errors]))
             say(f"  {wrong[-1]}")
         else:
             tried.record(trial, f"{size} servers", ", ".join(done))

@@ -79,8 +79,8 @@ class FakeDockerApi:
         self, method: str, path: str, query: dict[str, str], body: bytes
     ) -> tuple[int, bytes]:
         parts = [unquote(part) for part in _VERSION.sub("", path).strip("/").split("/")]
-        if self.beside is not None and (found := _of(self.beside, parts, query)) is not None:
-            return 200, found
+        if self.beside is not None and (document := _of(self.beside, parts, query)) is not None:
+            return 200, document
         kind, name, verb = parts[0].removesuffix("s"), parts[min(1, len(parts) - 1)], parts[-1]
         if method == "GET" and parts in (["containers", "json"], ["networks"], ["volumes"]):
             return self._list(kind, query)

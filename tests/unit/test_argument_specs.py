@@ -102,12 +102,14 @@ def spec(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tup
 
 def facts(options: dict[str, dict[str, Any]], below: str) -> dict[str, Any]:
     """What is said of each option, the options below it included; absent and false `required` are the same."""
-    found: dict[str, Any] = {}
+    options_facts: dict[str, Any] = {}
     for name, option in options.items():
-        found[name] = {fact: option[fact] for fact in FACTS if fact in option and (fact != "required" or option[fact])}
+        options_facts[name] = {
+            fact: option[fact] for fact in FACTS if fact in option and (fact != "required" or option[fact])
+        }
         if below in option:
-            found[name]["below"] = facts(option[below], below)
-    return found
+            options_facts[name]["below"] = facts(option[below], below)
+    return options_facts
 
 
 @pytest.mark.parametrize("spec", MODULES, indirect=True)

@@ -204,8 +204,8 @@ def test_ansible_gets_the_sentence_as_a_filter_error() -> None:
 
 
 def test_the_table_never_knows_a_thing_twice_at_one_version() -> None:
-    def overlap(one: Row, other: Row) -> bool:
-        return knows(max(one.since, other.since), one.what) and (other.until is None or one.since < other.until)
+    def overlap(row: Row, other: Row) -> bool:
+        return knows(max(row.since, other.since), row.what) and (other.until is None or row.since < other.until)
 
     for position, row in enumerate(KNOWN):
         assert row.until is None or row.since < row.until

@@ -140,8 +140,8 @@ def test_an_image_of_another_name_or_without_labels_is_not_ours() -> None:
 
 def test_what_a_finished_image_is_labelled_with_is_found_again() -> None:
     labels = image_choice.labels_of("1.8.7", "binary", DIGEST)
-    found = {"Id": "x", "RepoTags": ["ours:1.8.7"], "Created": "1", "Config": {"Labels": labels}}
-    image = image_choice.image_of(found, "ours")
+    document = {"Id": "x", "RepoTags": ["ours:1.8.7"], "Created": "1", "Config": {"Labels": labels}}
+    image = image_choice.image_of(document, "ours")
     assert image is not None
     assert (image.version, image.source, image.origin) == ("1.8.7", "binary", DIGEST)
 
@@ -203,9 +203,9 @@ def test_no_header_breaks_the_reading(header: bytes) -> None:
 
 
 def test_a_checksum_is_found_by_the_files_whole_name() -> None:
-    one, two = "a" * 64, "B" * 64
-    sums = f"{one}  consul_1.21.4_linux_amd64.zip.sig\n{two}  consul_1.21.4_linux_amd64.zip\nnonsense\n"
-    assert image_binary.sum_for(sums, "consul_1.21.4_linux_amd64.zip") == two.lower()
+    first, second = "a" * 64, "B" * 64
+    sums = f"{first}  consul_1.21.4_linux_amd64.zip.sig\n{second}  consul_1.21.4_linux_amd64.zip\nnonsense\n"
+    assert image_binary.sum_for(sums, "consul_1.21.4_linux_amd64.zip") == second.lower()
     assert image_binary.sum_for(sums, "consul_1.21.4_linux_arm64.zip") is None
     assert image_binary.sum_for("", "x") is None
 

@@ -22,7 +22,7 @@ def test_each_target_that_a_page_names_is_in_the_makefile(page: str) -> None:
     named = re.findall(
         r"`make ([a-z-]+)[^`]*`|^make ([a-z-]+)", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE
     )
-    targets = {one or other for one, other in named}
+    targets = {target or other for target, other in named}
     assert targets
     assert targets <= TARGETS
 

@@ -90,9 +90,15 @@ def test_labs_are_found_by_their_labels_also_where_only_a_network_is_left() -> N
         "IPAM": {"Config": [{"Subnet": "10.216.0.16/28"}, {}, {"Subnet": "fd00::/64"}]},
     }
     host = Host(container_list=stand_in.lab("w-01", labels=labels), network_list=[network])
-    one, two = read(host=host)["labs"]
-    assert (one["lab"], one["workshop"], one["seat"], one["number"], one["running"]) == ("w-01", "w", "01", "1", 3)
-    assert two == {"lab": "w-02", "running": 0, "owner": "ada", "workshop": "w"}
+    running, removed = read(host=host)["labs"]
+    assert (running["lab"], running["workshop"], running["seat"], running["number"], running["running"]) == (
+        "w-01",
+        "w",
+        "01",
+        "1",
+        3,
+    )
+    assert removed == {"lab": "w-02", "running": 0, "owner": "ada", "workshop": "w"}
 
 
 def test_images_are_those_that_a_lab_can_name() -> None:

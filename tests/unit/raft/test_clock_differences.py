@@ -121,7 +121,7 @@ def test_who_answers_at_once_and_hears_late_of_a_leader_may_have_been_frozen() -
 # -- by how much -----------------------------------------------------------------------------------------------
 
 
-def between(heard: dict[str, list[float]], one: str, other: str, *, whole: bool = False) -> Bounds | None:
+def between(heard: dict[str, list[float]], server: str, other: str, *, whole: bool = False) -> Bounds | None:
     names, chance = Names(), random.Random(1)  # noqa: S311 - the order of lines
     lines = [(0.0, "consul1", LEADS[2]), *((when, who, HEARS) for who, times in heard.items() for when in times)]
     chance.shuffle(lines)
@@ -133,7 +133,7 @@ def between(heard: dict[str, list[float]], one: str, other: str, *, whole: bool 
         assert event is not None
         names.learn(event)
         clocks.take(event)
-    return clocks.between(one, other)
+    return clocks.between(server, other)
 
 
 def test_who_hears_of_a_leader_is_ahead_by_no_more_than_that_is_later() -> None:

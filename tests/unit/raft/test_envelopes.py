@@ -165,10 +165,10 @@ CORE = MODERN[next(at for at, text in enumerate(MODERN) if "entering candidate s
 def test_what_names_a_server_does_so_in_whatever_carries_it(outer: str) -> None:
     wrong = []
     for inner in KNOWN:
-        one, other = CARRIERS[outer], CARRIERS[inner]
-        envelope = open_envelope(one.wrap(other.wrap(CORE)), near=NEAR)
+        carrier, other = CARRIERS[outer], CARRIERS[inner]
+        envelope = open_envelope(carrier.wrap(other.wrap(CORE)), near=NEAR)
         assert envelope is not None
-        names: set[str | None] = {name for name in (one.source, one.host, other.source, other.host) if name}
+        names: set[str | None] = {name for name in (carrier.source, carrier.host, other.source, other.host) if name}
         if (outer, inner) not in LOST and (envelope.source or envelope.host) not in (names or {None}):
             wrong.append((inner, envelope.source or envelope.host))
     assert wrong == []

@@ -30,10 +30,10 @@ WORDINGS = wordings()
 def test_a_wording_is_its_event_with_the_term_and_the_peer_that_the_line_names(
     says: str, event: str, term: int | None, peer: str | None
 ) -> None:
-    found = read_line(f"2021-01-24T00:02:16.691Z [INFO]  {says}", server="consul1", line_no=7)
-    assert found is not None
-    assert (found.event, found.term, found.peer) == (event, term, peer)
-    assert found.term_source == (None if term is None else "line")
+    read = read_line(f"2021-01-24T00:02:16.691Z [INFO]  {says}", server="consul1", line_no=7)
+    assert read is not None
+    assert (read.event, read.term, read.peer) == (event, term, peer)
+    assert read.term_source == (None if term is None else "line")
 
 
 def test_every_event_of_the_table_has_a_wording_here() -> None:

@@ -67,17 +67,17 @@ def said(second: float, server: str, event: str, peer: str | None = None, **valu
 
 
 def test_a_server_whose_clock_is_behind_is_moved_and_stays_so() -> None:
-    one = [
+    first = [
         said(1.0, "consul1", "candidate_entered", node="10.0.0.1:8300"),
         said(3.0, "consul1", "election_timeout"),
         said(3.1, "consul1", "candidate_entered", node="10.0.0.1:8300"),
     ]
-    two = [
+    second = [
         said(0.5, "consul2", "vote_rejected_by_me", "10.0.0.1:8300"),
         said(2.8, "consul2", "net_accept"),
         said(2.9, "consul2", "follower_entered"),
     ]
-    assert [event.event for event in merge([one, two])] == [
+    assert [event.event for event in merge([first, second])] == [
         "candidate_entered", "vote_rejected_by_me", "election_timeout", "candidate_entered", "net_accept",
         "follower_entered",
     ]  # fmt: skip
@@ -85,27 +85,27 @@ def test_a_server_whose_clock_is_behind_is_moved_and_stays_so() -> None:
 
 def test_a_cause_that_is_too_far_away_is_none() -> None:
     far = MOST_SKEW.total_seconds() + 1
-    one = [said(far + 0.5, "consul1", "candidate_entered", node="10.0.0.1:8300")]
-    two = [said(0.5, "consul2", "vote_rejected_by_me", "10.0.0.1:8300"), said(far, "consul2", "net_accept")]
-    assert [event.server for event in merge([one, two])] == ["consul2", "consul2", "consul1"]
+    first = [said(far + 0.5, "consul1", "candidate_entered", node="10.0.0.1:8300")]
+    second = [said(0.5, "consul2", "vote_rejected_by_me", "10.0.0.1:8300"), said(far, "consul2", "net_accept")]
+    assert [event.server for event in merge([first, second])] == ["consul2", "consul2", "consul1"]
 
 
 def test_who_hears_of_a_leader_hears_of_it_after_it_leads() -> None:
-    one = [said(2.0, "consul1", "leader_entered")]
-    two = [said(1.0, "consul2", "net_accept"), said(1.9, "consul2", "new_leader_announced", "consul1")]
-    first = [said(0.0, "consul1", "net_accept"), *one]
-    assert [event.event for event in merge([first, two])][-2:] == ["leader_entered", "new_leader_announced"]
+    leading = [said(2.0, "consul1", "leader_entered")]
+    second = [said(1.0, "consul2", "net_accept"), said(1.9, "consul2", "new_leader_announced", "consul1")]
+    first = [said(0.0, "consul1", "net_accept"), *leading]
+    assert [event.event for event in merge([first, second])][-2:] == ["leader_entered", "new_leader_announced"]
 
 
 def test_a_server_is_moved_by_no_more_than_that_in_all() -> None:
     # 1.5 s for the first leader; the second one would take it to 3 s.
     known = [said(0.0, name, "net_accept") for name in ("consul1", "consul2", "consul3")]
-    one = [known[0], said(2.5, "consul1", "leader_entered")]
+    first = [known[0], said(2.5, "consul1", "leader_entered")]
     hears = [
         said(1.0 + 9 * at, "consul2", "new_leader_announced", name) for at, name in enumerate(("consul1", "consul3"))
     ]
     three = [known[2], said(13.0, "consul3", "leader_entered")]
-    order = [(event.server, event.event) for event in merge([one, [known[1], *hears], three])]
+    order = [(event.server, event.event) for event in merge([first, [known[1], *hears], three])]
     assert order[3:] == [
         ("consul1", "leader_entered"), ("consul2", "new_leader_announced"), ("consul2", "new_leader_announced"),
         ("consul3", "leader_entered"),

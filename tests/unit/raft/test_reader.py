@@ -175,32 +175,32 @@ def test_is_raft_keeps_what_grep_raft_was_meant_for(line: str, expected: bool) -
 
 
 def test_merged_servers_are_in_one_order_of_time() -> None:
-    one = [at(1, "consul1"), at(4, "consul1")]
-    two = [at(2, "consul2"), at(3, "consul2"), at(9, "consul2")]
-    assert list(merge([one, two])) == [one[0], two[0], two[1], one[1], two[2]]
+    first = [at(1, "consul1"), at(4, "consul1")]
+    second = [at(2, "consul2"), at(3, "consul2"), at(9, "consul2")]
+    assert list(merge([first, second])) == [first[0], second[0], second[1], first[1], second[2]]
 
 
 def test_an_event_without_a_time_stays_with_its_own_server() -> None:
-    one = [at(None, "consul1", 1), at(5, "consul1", 2), at(None, "consul1", 3), at(8, "consul1", 4)]
-    two = [at(1, "consul2"), at(6, "consul2")]
-    assert list(merge([one, two])) == [two[0], one[0], one[1], one[2], two[1], one[3]]
+    first = [at(None, "consul1", 1), at(5, "consul1", 2), at(None, "consul1", 3), at(8, "consul1", 4)]
+    second = [at(1, "consul2"), at(6, "consul2")]
+    assert list(merge([first, second])) == [second[0], first[0], first[1], first[2], second[1], first[3]]
 
 
 def test_at_the_same_time_the_earlier_stream_is_first() -> None:
-    one, two = [at(1, "consul1"), at(1, "consul1", 2)], [at(1, "consul2")]
-    assert list(merge([one, two])) == [*one, *two]
-    assert list(merge([two, one])) == [*two, *one]
+    first, second = [at(1, "consul1"), at(1, "consul1", 2)], [at(1, "consul2")]
+    assert list(merge([first, second])) == [*first, *second]
+    assert list(merge([second, first])) == [*second, *first]
 
 
 def test_a_server_whose_clock_went_back_keeps_its_own_order() -> None:
-    one = [at(1, "consul1"), at(5, "consul1"), at(2, "consul1"), at(7, "consul1")]
-    two = [at(3, "consul2"), at(6, "consul2")]
-    assert list(merge([one, two])) == [one[0], two[0], one[1], one[2], two[1], one[3]]
+    first = [at(1, "consul1"), at(5, "consul1"), at(2, "consul1"), at(7, "consul1")]
+    second = [at(3, "consul2"), at(6, "consul2")]
+    assert list(merge([first, second])) == [first[0], second[0], first[1], first[2], second[1], first[3]]
 
 
 def test_servers_that_never_say_the_time_come_one_after_the_other() -> None:
-    one, two = [at(None, "consul1"), at(None, "consul1", 2)], [at(None, "consul2")]
-    assert list(merge([one, two, []])) == [*one, *two]
+    first, second = [at(None, "consul1"), at(None, "consul1", 2)], [at(None, "consul2")]
+    assert list(merge([first, second, []])) == [*first, *second]
 
 
 @given(st.lists(st.lists(st.one_of(st.none(), st.integers(-(10**9), 10**9)), max_size=8), max_size=4))

@@ -89,14 +89,14 @@ def test_an_election_is_won_though_no_line_says_who_voted(name: str) -> None:
         outcome[:2] + outcome[3:] for outcome in won(whole)
     ]
     # That a leader hands its leadership over, it says at level debug only.
-    causes = [(one[2], other[2]) for one, other in zip(won(brief), won(whole), strict=True)]
-    assert all(one in {other, "unknown"} for one, other in causes)
+    causes = [(of_brief[2], other[2]) for of_brief, other in zip(won(brief), won(whole), strict=True)]
+    assert all(of_brief in {other, "unknown"} for of_brief, other in causes)
     # By stamps of whole seconds, only lines for debugging may show which of two candidacies was refused.
     not_known = {"abandoned"} if name == "consul-1.6" else set()
     if name != "consul-1.14-json":  # in which only lines for debugging say whose an address is, and so who refused
         assert all(
-            (one[:2], one[2] in {other[2], *not_known}) == (other[:2], True)
-            for one, other in zip(outcomes(brief), outcomes(whole), strict=True)
+            (of_brief[:2], of_brief[2] in {other[2], *not_known}) == (other[:2], True)
+            for of_brief, other in zip(outcomes(brief), outcomes(whole), strict=True)
         )
     assert [(leader.server, leader.term) for leader in brief.leaders] == [
         (leader.server, leader.term) for leader in whole.leaders
@@ -341,8 +341,8 @@ def test_a_real_split_vote_is_told_as_one() -> None:
     assert outcomes(story) == [
         ("consul3", 2, "won"), ("consul1", 3, "split"), ("consul2", 3, "split"), ("consul1", 4, "won"),
     ]  # fmt: skip
-    for one, other in ((1, "consul2"), (2, "consul1")):
-        assert summary_sentences.of_election(story.elections[one]).endswith(
+    for number, other in ((1, "consul2"), (2, "consul1")):
+        assert summary_sentences.of_election(story.elections[number]).endswith(
             f"; it had 1 of the 2 votes it needed; {other} refused because it had already voted for itself; "
             "the vote was split and nobody won."
         )

@@ -95,8 +95,13 @@ def test_a_log_is_read_however_it_is_packed(tmp_path: Path, packed: str) -> None
 @pytest.mark.parametrize("kind", ARCHIVES)
 def test_each_log_in_an_archive_is_one_of_its_own(tmp_path: Path, kind: str, packed: str) -> None:
     path = tmp_path / "a"
-    one, two = PACKED[packed](NOISE + LINE.format(1).encode()), PACKED[packed](NOISE * 9000 + LINE.format(2).encode())
-    path.write_bytes(ARCHIVES[kind](("s1/consul.log", one), ("s2/consul.log", two), ("raft.db", b"raft: \0\1" * 500)))
+    first, second = (
+        PACKED[packed](NOISE + LINE.format(1).encode()),
+        PACKED[packed](NOISE * 9000 + LINE.format(2).encode()),
+    )
+    path.write_bytes(
+        ARCHIVES[kind](("s1/consul.log", first), ("s2/consul.log", second), ("raft.db", b"raft: \0\1" * 500))
+    )
     assert told(str(path)) == [(f"{path}:s1/consul.log", 2), (f"{path}:s2/consul.log", 9001)]
 
 

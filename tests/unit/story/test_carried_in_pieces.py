@@ -46,8 +46,8 @@ def test_pieces_of_two_streams_are_not_of_one_line(tmp_path: Path) -> None:
 
 
 def test_pieces_of_two_files_are_not_of_one_line(tmp_path: Path) -> None:
-    one, two = cri(ONE[2], 100), cri(TWO[2], 100)
-    lines = ["==> n1.log <==", one[0], "==> n2.log <==", *two, "==> n1.log <==", one[1]]
+    first, second = cri(ONE[2], 100), cri(TWO[2], 100)
+    lines = ["==> n1.log <==", first[0], "==> n2.log <==", *second, "==> n1.log <==", first[1]]
     (tmp_path / "all.log").write_text(text(lines), encoding="utf-8")
     told, _ = story(tmp_path / "all.log")
     assert [(event.server, event.event, event.term) for event in told.events] == [

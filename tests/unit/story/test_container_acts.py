@@ -77,8 +77,8 @@ def said(acts: list[container_acts.Act]) -> list[tuple[float, str]]:
 def test_dockers_events_become_what_was_done(
     events: list[tuple[str, int | None]], acts: list[tuple[float, str]]
 ) -> None:
-    found = acts_of([told(second, *event) for second, event in enumerate(events, 1)], [])
-    assert said(found) == acts
+    read_acts = acts_of([told(second, *event) for second, event in enumerate(events, 1)], [])
+    assert said(read_acts) == acts
 
 
 @pytest.mark.parametrize(

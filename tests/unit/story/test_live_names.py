@@ -22,12 +22,12 @@ CORE = "2024-01-08T11:42:24.020Z [INFO]  agent.server.raft: entering leader stat
 
 def names(*of: str, line: str = CORE) -> list[str]:
     live = LiveNames("server")
-    found = []
+    called = []
     for server in of:
         event = read_line(line.replace("TAG", server), server=server, line_no=1)
         assert event is not None
-        found.append(live.of(event))
-    return found
+        called.append(live.of(event))
+    return called
 
 
 @pytest.mark.parametrize(

@@ -364,8 +364,8 @@ def test_a_lab_that_is_not_ready_or_broken_already_is_refused() -> None:
 
 def test_a_docker_host_with_another_clock_stamps_its_logs_by_that_one() -> None:
     began = datetime(2026, 1, 1, tzinfo=UTC)
-    for found, ahead in ((Difference(90.0, 0.1), 90), (Difference(0.05, 0.1), 0), (None, 0)):
-        tools = flow.ChaosTools(difference=partial(lambda difference, _: difference, found))
+    for measured, ahead in ((Difference(90.0, 0.1), 90), (Difference(0.05, 0.1), 0), (None, 0)):
+        tools = flow.ChaosTools(difference=partial(lambda difference, _: difference, measured))
         assert flow.host_time(LAB, began, tools) == began + timedelta(seconds=ahead)
 
 

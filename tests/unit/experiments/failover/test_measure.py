@@ -343,8 +343,8 @@ def test_a_docker_host_with_another_clock_is_refused(world: World) -> None:
     assert refused(world, "The Docker host is ssh://far") is ExitCode.REFUSED
     world.tools = replace(world.tools, host_name=lambda: "local")
     # Where nobody can tell, or the answer took too long to tell, it goes on.
-    for found in (None, clock.Difference(0.5, 0.49)):
-        world.tools = replace(world.tools, difference=partial(lambda difference, _: difference, found))
+    for measured in (None, clock.Difference(0.5, 0.49)):
+        world.tools = replace(world.tools, difference=partial(lambda difference, _: difference, measured))
         world.struck.clear()
         assert world.measured(ASKED).ended is None
 

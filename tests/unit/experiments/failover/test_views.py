@@ -109,11 +109,13 @@ def test_json_has_every_round_and_the_same_numbers() -> None:
 def test_each_failover_is_a_dot_of_each_phase_where_its_time_is() -> None:
     chart = chart_of(THREE)
     assert [len(row.dots) for row in chart.rows] == [3, 3, 3, 3]
-    one, two = (next(tick.x for tick in chart.ticks if tick.words == words) for words in ("1 s", "2 s"))
+    at_one_second, at_two_seconds = (
+        next(tick.x for tick in chart.ticks if tick.words == words) for words in ("1 s", "2 s")
+    )
     detection = chart.rows[0]
     for dot, seconds in zip(detection.dots, (1.2, 1.45, 1.9), strict=True):
-        assert dot.x == pytest.approx(one + (seconds - 1) * (two - one), abs=4)
-    assert detection.median == pytest.approx(one + 0.45 * (two - one), abs=1)
+        assert dot.x == pytest.approx(at_one_second + (seconds - 1) * (at_two_seconds - at_one_second), abs=4)
+    assert detection.median == pytest.approx(at_one_second + 0.45 * (at_two_seconds - at_one_second), abs=1)
 
 
 @pytest.mark.parametrize("times", [1, 20, 500])

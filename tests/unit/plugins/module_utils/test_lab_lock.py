@@ -87,8 +87,8 @@ def test_who_works_under_the_lock_of_a_whole_command_waits_for_it_no_more_than_f
     labels = {"raft-labctl.lock": "ada", "raft-labctl.holder": whole.note}
     docker.put("volume", "whole", {"Name": "whole", "Labels": labels, "CreatedAt": ""})
     with locked(engine, tmp_path, PRESENT._replace(within=whole.mark)):
-        one, other = docker.objects("volume").values()
-        notes = [lock_holder.holder_of(volume["Labels"]["raft-labctl.holder"]) for volume in (one, other)]
+        volume_of_command, other = docker.objects("volume").values()
+        notes = [lock_holder.holder_of(volume["Labels"]["raft-labctl.holder"]) for volume in (volume_of_command, other)]
         # Nor does the holder of that lock wait for them, where it was removed and is taken again.
         assert [note.mark for note in notes if note] == [whole.mark] * 2
     assert list(docker.objects("volume")) == ["whole"]

@@ -69,12 +69,12 @@ def test_hosts_whose_names_differ_in_a_sign_only_keep_their_seats() -> None:
 
 def test_labs_on_this_machine_wait_for_their_turn_and_those_over_ssh_come_ten_at_a_time() -> None:
     hosts = workshop(HOSTS).hosts
-    local, one = "local", "one"
-    assert {host.name for host in hosts} == {local, one}
+    local, remote = "local", "one"
+    assert {host.name for host in hosts} == {local, remote}
     assert forks_for({f"w-{number}": local for number in range(30)}, hosts) == 30
     assert forks_for({f"w-{number}": local for number in range(100)}, hosts) == 50
-    assert forks_for({f"w-{number}": one for number in range(30)}, hosts) == 10
-    assert forks_for({"w-01": local, "w-02": one, "w-03": one}, hosts) == 11
+    assert forks_for({f"w-{number}": remote for number in range(30)}, hosts) == 10
+    assert forks_for({"w-01": local, "w-02": remote, "w-03": remote}, hosts) == 11
 
 
 def test_a_version_that_nobody_knows_yet_is_told_by_the_docker_host() -> None:

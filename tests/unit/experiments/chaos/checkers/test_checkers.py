@@ -259,10 +259,10 @@ def test_an_old_value_in_another_mode_is_counted_and_no_violation(mode: Mode) ->
         read(10, 11, None, mode, client="c"),
     ]
     assert check_reads(history, at_the_end("v1")).verdict == "valid"
-    found = {read.mode: read for read in freshness(history, at_the_end("v1"))}[mode]
-    assert (found.answered, found.behind, found.went_back) == (4, 3, 1)
-    assert found.furthest == pytest.approx(9.0)  # nothing was known to be over when v0 was there, at 1
-    assert found.shown == history[-1]
+    reads = {read.mode: read for read in freshness(history, at_the_end("v1"))}[mode]
+    assert (reads.answered, reads.behind, reads.went_back) == (4, 3, 1)
+    assert reads.furthest == pytest.approx(9.0)  # nothing was known to be over when v0 was there, at 1
+    assert reads.shown == history[-1]
 
 
 def test_nothing_is_known_where_nothing_was_acknowledged_or_read_at_the_end() -> None:
