@@ -69,7 +69,7 @@ def controls(source: Place) -> list[Attempt]:
 
 
 def crossings(source: Place, places: Sequence[Place], hosts: Mapping[str, Sequence[str]]) -> list[Attempt]:
-    """Connections that must not succeed from `source`; `hosts` are the Docker hosts' addresses, without their bridges."""
+    """Connections that must not succeed from `source`; `hosts` are each Docker host's addresses, without bridges."""
     others = [other for other in places if other.name != source.name]
     attempts = [attempt for other in others for attempt in _to_servers(source, other)]
     attempts += [attempt for other in others for attempt in _to_published(source, other, hosts)]
