@@ -44,6 +44,9 @@ LOAD_SECONDS = 600
 LATE_SECONDS = 5
 """The most by which all requests of a command with a deadline may overrun it."""
 SSH = "ssh://"
+# What the docker command says before the reason: its settings name no engine; the one that they name is not reached.
+_NO_SETTINGS, _NO_STREAM = "unable to resolve docker endpoint:", "failed to open the raw stream connection:"
+_MOST_SAID = 400
 
 
 class Client:
@@ -232,21 +235,11 @@ def is_elsewhere() -> bool:
 
 def explain(error: DockerError, place: DockerHost = LOCAL_HOST) -> LabctlError:
     """Turn what the engine at a place raised into one sentence."""
-    said = error.said
-    lower = said.lower()
-    # The sentence of a remote place says all there is to say about its socket.
-    if not place.name and "permission denied" in lower:
-        return LabctlError(
-            "You do not have permission to use the Docker socket: join the group `docker` "
-            "(`sudo usermod -aG docker $USER`, then log in again) or run labctl with sudo."
-        )
+    # The sentence of a remote place says all there is to say about its socket; and an engine that refuses has answered.
+    not_met = None if place.name or error.status else _not_met(error.said)
+    if not_met is not None:
+        return not_met
     where = place.name or address() or DEFAULT_SOCKET
-    signs = ("no such file", "connection refused", "connection aborted", "cannot connect to")
-    if not place.name and any(sign in lower for sign in signs):
-        return LabctlError(
-            f"No Docker Engine answers at {where}: `labctl doctor --fix` starts it, "
-            "and installs it where it is missing."
-        )
     if error.late is not None:
         return LabctlError(
             f"Cannot learn anything from the Docker Engine at {where}: it did not answer within "
@@ -254,6 +247,41 @@ def explain(error: DockerError, place: DockerHost = LOCAL_HOST) -> LabctlError:
             "same command again."
         )
     return LabctlError(error.sentence, ExitCode.USAGE if error.failure == "usage" else ExitCode.FAILED)
+
+
+def _not_met(said: str) -> LabctlError | None:
+    """Why the engine that the docker command uses was not met, by what was said; None where that says no such thing."""
+    lower = said.lower()
+    if _NO_SETTINGS in lower:
+        return LabctlError(
+            f"Cannot tell which Docker Engine is meant: {_behind(_NO_SETTINGS, said)}. Correct DOCKER_HOST, "
+            "DOCKER_CONTEXT or the certificates that it says, or use this machine's own engine: `unset DOCKER_HOST "
+            "DOCKER_CONTEXT; docker context use default`."
+        )
+    if "permission denied while" in lower or (_NO_STREAM in lower and "permission denied" in lower):
+        return LabctlError(
+            "You do not have permission to use the Docker socket: join the group `docker` "
+            "(`sudo usermod -aG docker $USER`, then log in again) or run labctl with sudo."
+        )
+    if not any(sign in lower for sign in (_NO_STREAM, "connection aborted", "cannot connect to")):
+        return None
+    chosen = address()
+    if chosen is None:
+        return LabctlError(
+            f"No Docker Engine answers at {DEFAULT_SOCKET}: `labctl doctor --fix` starts it, "
+            "and installs it where it is missing."
+        )
+    why = f" ({_behind(_NO_STREAM, said)})" if _NO_STREAM in lower else ""
+    return LabctlError(
+        f"No Docker Engine answers at {chosen}{why}: start that one, or correct DOCKER_HOST or the docker context that "
+        "names it."
+    )
+
+
+def _behind(sign: str, said: str) -> str:
+    """What of a text comes after a sign, as a part of a sentence."""
+    lines = said[said.lower().index(sign) + len(sign) :].strip().splitlines() or ["it does not say why"]
+    return lines[0].rstrip(".")[:_MOST_SAID]
 
 
 @contextlib.contextmanager

@@ -19,6 +19,8 @@ ALIVE_SECONDS = 4
 ALIVE_TIMES = 3
 """A host that misses this many keepalives in a row is lost."""
 MARK = "labctl-reach"
+# Blanks, what a terminal obeys, and half characters: in no host's name, and some in no program's argument.
+_NO_ARGUMENT = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9._/+:@-]+")
 
 # Runs in whichever shell the user has on the Docker host: no single quote, no `!`. It prints where the engine's socket
@@ -78,12 +80,15 @@ def address_of(url: str) -> Address:
     except ValueError as error:
         raise wrong from error
     socket = parts.path.rstrip("/")
-    if parts.scheme != "ssh" or not parts.hostname or parts.password or parts.query or parts.fragment:
+    if parts.scheme != "ssh" or not parts.hostname or parts.password or parts.query or parts.fragment or port == 0:
         raise wrong
     # `hostname` is in lower case, but a name in ssh's configuration is case-sensitive.
     host = parts.netloc.rpartition("@")[2]
     host = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
     user = unquote(parts.username) if parts.username else None
+    # Of some of these, Python's reader makes nothing, and would read another host.
+    if _NO_ARGUMENT.search(url) or _NO_ARGUMENT.search(user or ""):
+        raise wrong
     if host.startswith("-") or (user or "").startswith("-") or (socket and not _PLAIN_PATH.fullmatch(socket)):
         raise wrong
     return Address(host, user, port, socket=socket or None)

@@ -34,6 +34,7 @@ OLDEST_PYTHON = (3, 11)
 SAY_SECONDS = 20.0
 FREE_BYTES = 2_000_000_000
 FIX = "labctl doctor --fix"
+OWN_ENGINE = "unset DOCKER_HOST DOCKER_CONTEXT; docker context use default"
 
 
 @dataclass(frozen=True)
@@ -73,16 +74,26 @@ def _docker_command() -> Finding:
     return Finding("docker command", ok=False, found="not on PATH", fix=FIX)
 
 
-def _engine() -> Finding:
+def engine_found() -> Finding:
+    """The engine that the docker command uses."""
     try:
         version = engine.connect().version()
     except LabctlError as error:
-        fix = "sudo usermod -aG docker $USER" if "may not use" in error.sentence else FIX
+        fix = "sudo usermod -aG docker $USER" if "permission to use" in error.sentence else _engine_fix()
         return Finding("engine", ok=False, found=error.sentence, fix=fix)
     api = tuple(int(part) for part in str(version["ApiVersion"]).split("."))
     description = f"Docker Engine {version['Version']}, API {version['ApiVersion']}, {engine.host_name()}"
     ok = api >= OLDEST_API
     return Finding("engine", ok, description, None if ok else "install Docker Engine 19.03 or newer")
+
+
+def _engine_fix() -> str:
+    """What brings an engine that answers; labctl replaces none that somebody chose on this machine or by TCP."""
+    chosen = os.environ.get("DOCKER_HOST") or os.environ.get("DOCKER_CONTEXT", "default") != "default"
+    where = engine.address()
+    if where is None and not chosen:
+        return FIX
+    return FIX if (where or "").startswith(engine.SSH) else OWN_ENGINE
 
 
 def _compose() -> Finding:
@@ -101,11 +112,12 @@ def _says(words: list[str]) -> str:
     return done.out.strip() if done.code == 0 else ""
 
 
-def _image() -> Finding:
+def image_found() -> Finding:
+    """The image that a lab would get."""
     try:
         image = images.find_image(engine.connect())
     except LabctlError:
-        return Finding("image", ok=False, found="not known while no engine answers", fix=FIX)
+        return Finding("image", ok=False, found="not known while no engine answers", fix=_engine_fix())
     if image is None:
         return Finding("image", ok=False, found="none yet; `labctl up` makes it too", fix="labctl image build")
     return Finding("image", ok=True, found=f"{image.name} from {image.source}")
@@ -143,9 +155,9 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
     _python,
     _ansible,
     _docker_command,
-    _engine,
+    engine_found,
     _compose,
-    _image,
+    image_found,
     _state,
     disk_space,
 )

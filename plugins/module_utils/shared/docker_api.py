@@ -77,7 +77,7 @@ def endpoint() -> str:
     if not context:
         try:
             context = _read(folder / "config.json").get("currentContext", "")
-        except (OSError, ValueError, AttributeError):
+        except (OSError, ValueError, AttributeError, RecursionError):
             context = ""
     if context in ("", "default"):
         return f"{_PLAIN}{DEFAULT_SOCKET}"
@@ -86,7 +86,7 @@ def endpoint() -> str:
         described = _read(folder / "contexts" / "meta" / hashlib.sha256(context.encode()).hexdigest() / "meta.json")
         host = described["Endpoints"]["docker"]["Host"]
         return host if isinstance(host, str) else ""
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ""
 
 

@@ -96,6 +96,10 @@ def test_a_socket_is_local(monkeypatch: pytest.MonkeyPatch) -> None:
         ("fd://", '"fd" is none of unix, tcp, ssh'),
         ("http://127.0.0.1:1", '"http" is none of unix, tcp, ssh'),
         ("://", '"" is none of unix, tcp, ssh'),
+        ("ssh://a\nb", "is no address of a Docker host"),
+        ("ssh://a b", "is no address of a Docker host"),
+        ("ssh://ada%00@room", "is no address of a Docker host"),
+        ("ssh://room:0", "is no address of a Docker host"),
     ],
 )
 @pytest.mark.parametrize("by_context", [False, True])
@@ -125,8 +129,64 @@ def test_an_address_that_no_engine_can_have_is_wrong_usage_in_one_sentence(  # n
 
 def test_an_engine_that_is_not_there_is_one_sentence() -> None:
     error = refusal()
-    assert re.match(r"No Docker Engine answers at unix://.*/no-engine\.sock: `labctl doctor --fix`", error.sentence)
+    # Where somebody chose an engine, labctl starts none.
+    assert re.match(r"No Docker Engine answers at unix://.*/no-engine\.sock: start that one", error.sentence)
     assert error.code is ExitCode.FAILED
+
+
+def test_an_engine_that_nobody_chose_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DOCKER_HOST")
+    monkeypatch.setenv("DOCKER_CONTEXT", "default")
+    error = client.explain(DockerError("no", said="Cannot connect to the Docker daemon"))
+    assert error.sentence.startswith("No Docker Engine answers at /var/run/docker.sock: `labctl doctor --fix` starts")
+
+
+@pytest.mark.parametrize(
+    ("said", "says"),
+    [
+        (
+            'Failed to initialize: unable to resolve docker endpoint: context "nope": context not found: open c.json',
+            'Cannot tell which Docker Engine is meant: context "nope": context not found',
+        ),
+        (
+            "Failed to initialize: unable to resolve docker endpoint: open /home/ada/.docker/ca.pem: permission denied",
+            "Cannot tell which Docker Engine is meant: open /home/ada/.docker/ca.pem: permission denied. ",
+        ),
+        (
+            "failed to open the raw stream connection: dial tcp: lookup room: no such host",
+            "/no-engine.sock (dial tcp: lookup room: no such host): start that one",
+        ),
+    ],
+)
+def test_the_docker_commands_settings_are_not_taken_for_an_engine_that_is_down(said: str, says: str) -> None:
+    sentence = client.explain(DockerError(f"Docker failed: {said}", said=said)).sentence
+    assert says in sentence
+    assert "doctor --fix" not in sentence
+
+
+@pytest.mark.parametrize("said", ["exec: consul: no such file or directory", "mount /x: permission denied"])
+def test_what_an_engine_refused_is_its_answer(said: str) -> None:
+    sentence = client.explain(DockerError(f"Docker failed while starting: {said}", said=said, status=400)).sentence
+    assert sentence == f"Docker failed while starting: {said}"
+
+
+@pytest.mark.parametrize("host", ["ssh://x\0y", "ssh://x\0@y", "ssh://\ud800", "ssh://\ud800@room"])
+def test_a_context_that_no_program_can_be_told_is_wrong_usage(
+    contexts: Path, capsys: pytest.CaptureFixture[str], host: str
+) -> None:
+    (meta,) = contexts.glob(f"contexts/meta/{hashlib.sha256(b'far').hexdigest()}/meta.json")
+    meta.write_text(json.dumps({"Endpoints": {"docker": {"Host": host}}}), encoding="utf-8")
+    assert run(["ls"]) == ExitCode.USAGE
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is no address of a Docker host" in line
+
+
+def test_settings_that_are_nested_too_deeply_are_settings_that_cannot_be_read(contexts: Path) -> None:
+    (meta,) = contexts.glob(f"contexts/meta/{hashlib.sha256(b'far').hexdigest()}/meta.json")
+    meta.write_text("[" * 100_000, encoding="utf-8")
+    assert client.address() is None
+    (contexts / "config.json").write_text('{"currentContext":' * 100_000, encoding="utf-8")
+    assert client.address() is None
 
 
 def test_a_socket_that_nobody_listens_on_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

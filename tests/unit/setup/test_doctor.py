@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from labctl.errors import LabctlError
 from labctl.setup import doctor
 from labctl.setup.doctor import Finding, limits_of
 from tests.unit.pipes import lonely
@@ -84,3 +85,21 @@ def test_a_file_of_limits_that_waits_or_has_no_end_is_something_to_mend(path: Pa
 def test_the_limits_are_one_of_the_checks() -> None:
     (finding,) = doctor.examine("ada", ())
     assert finding.check == "limits"
+
+
+def test_an_engine_that_somebody_chose_is_not_one_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    findings = {finding.check: finding for finding in doctor.examine("ada", (doctor.engine_found, doctor.image_found))}
+    for check in ("engine", "image"):
+        assert findings[check].fix == "unset DOCKER_HOST DOCKER_CONTEXT; docker context use default"
+
+
+def test_a_socket_that_one_may_not_use_is_mended_by_the_group(
+    docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise LabctlError("You do not have permission to use the Docker socket: join the group `docker`.")
+
+    monkeypatch.setattr("labctl.engine.client.connect", refuse)
+    assert doctor.engine_found().fix == "sudo usermod -aG docker $USER"
+    assert docker.calls == []
