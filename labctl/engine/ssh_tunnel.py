@@ -21,6 +21,7 @@ from labctl.engine import ssh_command
 from labctl.engine.docker_host import DockerHost
 from labctl.engine.ssh_sockets import SocketFolder
 from labctl.errors import LabctlError
+from labctl.shared import process_limits
 from labctl.shared.consul_client import LOOPBACK, ConsulClient
 from labctl.shared.docker_api import DEFAULT_SOCKET
 
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
 # For what ssh itself does not limit, such as a proxy that hangs or a slow look-up of the login.
 GREETING_SECONDS = 20.0
 FORWARD_SECONDS = 15.0
-END_SECONDS = 3.0
-# A forwarded connection breaks a moment before ssh notices that all of them did.
+# A forwarded connection breaks a moment before ssh knows that all of them did.
 _BREAKING_SECONDS = 0.2
 _PIECE = 65_536
 
@@ -60,6 +60,7 @@ class Connection(DockerHost):
         self._there = address.socket or DEFAULT_SOCKET
         self._folder = SocketFolder()
         self.process: subprocess.Popen[bytes] | None = None
+        self._said: _LastWords | None = None
         try:
             self._refuse_absent_key()
             self.socket = str(self._connect())
@@ -113,16 +114,14 @@ class Connection(DockerHost):
         atexit.unregister(self.close)
         process, self.process = self.process, None
         if process is not None:
-            process.terminate()
-            try:
-                process.wait(END_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            # With all that it started, as a proxy.
+            process_limits.end(process)
             for stream in (process.stdin, process.stdout):
                 if stream is not None:
                     with contextlib.suppress(OSError):
                         stream.close()
+        if self._said is not None:
+            self._said.close()
         self._folder.remove()
 
     # -- connecting ------------------------------------------------------------------------------------------
@@ -130,10 +129,6 @@ class Connection(DockerHost):
     @property
     def _control(self) -> Path:
         return self._folder.path / "control"
-
-    @property
-    def _said(self) -> Path:
-        return self._folder.path / "said"
 
     def _way(self, port: int) -> Path:
         return self._folder.path / str(port)
@@ -147,22 +142,22 @@ class Connection(DockerHost):
         """Start ssh, and return the socket on which the engine answers here. Raises LabctlError."""
         engine = self._folder.path / "docker.sock"
         words = ssh_command.master(self.address, self._control, engine)
-        with self._said.open("wb") as said:
-            try:
-                # In its own session: Ctrl-C is for labctl, which may still have to heal faults over this connection.
-                self.process = subprocess.Popen(
-                    words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, start_new_session=True
-                )
-            except FileNotFoundError as error:
-                raise LabctlError(
-                    "The program ssh is not installed here: install your system's OpenSSH client (`openssh-client`)."
-                ) from error
-        greeting = self._greeted(self.process, cast("IO[bytes]", self.process.stdout))
-        if greeting.state != "ready":
-            raise ssh_command.no_docker(self.name, self.address, greeting)
-        if greeting.socket != self._there:
-            engine, self._there = self._folder.path / "named.sock", greeting.socket
-            self._forward([(engine, greeting.socket)])
+        try:
+            # A session of its own: Ctrl-C is for labctl, which may have to heal what it broke over this.
+            self.process = subprocess.Popen(
+                words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+            )
+        except FileNotFoundError as error:
+            raise LabctlError(
+                "The program ssh is not installed here: install your system's OpenSSH client (`openssh-client`)."
+            ) from error
+        self._said = _LastWords(cast("IO[bytes]", self.process.stderr))
+        found = self._greeted(self.process, cast("IO[bytes]", self.process.stdout))
+        if found.state != "ready":
+            raise ssh_command.no_docker(self.name, self.address, found)
+        if found.socket != self._there:
+            engine, self._there = self._folder.path / "named.sock", found.socket
+            self._forward([(engine, found.socket)])
         return engine
 
     def _greeted(self, process: subprocess.Popen[bytes], out: IO[bytes]) -> Greeting:
@@ -175,8 +170,6 @@ class Connection(DockerHost):
         try:
             process.wait(_BREAKING_SECONDS)
         except subprocess.TimeoutExpired:
-            process.terminate()
-            process.wait()
             raise ssh_command.not_connected(self.name, self.address, f"nothing within {self._patience:.0f} s") from None
         # A login without a shell answers on standard output.
         raise ssh_command.not_connected(self.name, self.address, self._told().strip() or instead)
@@ -186,18 +179,10 @@ class Connection(DockerHost):
         if not self.alive:
             raise ssh_command.lost(self.name)
         try:
-            done = subprocess.run(
-                ssh_command.forward(self._control, ways),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                check=False,
-                timeout=FORWARD_SECONDS,
-            )
-            said = done.stderr.strip().splitlines()[-1:] if done.returncode else []
-        except subprocess.TimeoutExpired:
-            said = ["it did not answer"]
+            done = process_limits.run(ssh_command.forward(self._control, ways), FORWARD_SECONDS)
+            said = done.err.strip().splitlines()[-1:] if done.code else []
+        except (OSError, process_limits.NotEndedError) as error:
+            said = [str(error)]
         if not all(here.exists() for here, _ in ways):
             if not self.alive:
                 raise ssh_command.lost(self.name)
@@ -207,20 +192,14 @@ class Connection(DockerHost):
     # -- looking at it ---------------------------------------------------------------------------------------
 
     def _told(self) -> str:
-        """The end of ssh's output."""
-        with contextlib.suppress(OSError), self._said.open("rb") as said:
-            said.seek(max(self._said.stat().st_size - _PIECE, 0))
-            return said.read().decode("utf-8", "replace")
-        return ""
+        """The end of what ssh said."""
+        return "" if self._said is None else self._said.text()
 
     def _docker_answers_there(self) -> bool:
         """Whether the docker command of the Docker host gets an answer."""
         words = ssh_command.ask_docker(self._control, self._there)
-        with contextlib.suppress(subprocess.TimeoutExpired, OSError):
-            done = subprocess.run(
-                words, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=FORWARD_SECONDS
-            )
-            return done.returncode == 0
+        with contextlib.suppress(process_limits.NotEndedError, OSError):
+            return process_limits.run(words, FORWARD_SECONDS).code == 0
         return False
 
     def _is_breaking(self) -> bool:
@@ -231,6 +210,32 @@ class Connection(DockerHost):
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_BREAKING_SECONDS)
         return process.poll() is not None
+
+
+class _LastWords:
+    """The end of what ssh says on standard error: a Docker host may say more than any disk or memory holds."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._end = b""
+        self._reading = threading.Thread(target=self._read, daemon=True)
+        self._reading.start()
+
+    def text(self) -> str:
+        """What was said last, which is all of it where ssh has ended."""
+        self._reading.join(_BREAKING_SECONDS)
+        return self._end.decode("utf-8", "replace")
+
+    def close(self) -> None:
+        """Read no more; whoever left ssh's session and keeps the pipe open keeps its reader as well."""
+        self._reading.join(_BREAKING_SECONDS)
+        if not self._reading.is_alive():
+            self._stream.close()
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError):
+            while piece := os.read(self._stream.fileno(), _PIECE):
+                self._end = (self._end + piece)[-_PIECE:]
 
 
 def _is_no_answer(error: Exception) -> bool:

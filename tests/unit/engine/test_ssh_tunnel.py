@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -248,6 +249,74 @@ def test_a_host_that_says_nothing_is_given_up(ssh: FakeSsh) -> None:
     ssh.greets("")
     with pytest.raises(LabctlError, match="The Docker host ssh://ada@room was not reached: nothing within 0 s"):
         ssh_tunnel.connection(ROOM, within=0.5)
+
+
+PROXY = "sleep 300"
+
+
+def odd_ssh(ssh: FakeSsh, script: str) -> None:
+    (ssh.folder / "ssh").write_text(f"#!/bin/sh\n{script}\n")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        f"trap '' TERM HUP; {PROXY}",
+        f"{PROXY} & wait",
+        f'case "$*" in *"-O forward"*) {PROXY} & wait;; esac; echo labctl-reach ready unix:///other.sock; exec cat',
+        f"{PROXY} & echo labctl-reach denied unix:///var/run/docker.sock; exec cat >/dev/null",
+    ],
+)
+def test_an_ssh_that_does_not_end_is_ended_with_all_that_it_started(
+    ssh: FakeSsh, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    monkeypatch.setattr(ssh_tunnel, "GREETING_SECONDS", 1.0)
+    monkeypatch.setattr(ssh_tunnel, "FORWARD_SECONDS", 1.0)
+    monkeypatch.setenv("LABCTL_TEST_SSH", str(ssh.folder))
+    odd_ssh(ssh, script)
+    begun = time.monotonic()
+    sentence()
+    assert time.monotonic() - begun < 8
+    assert started_by(ssh) == []
+
+
+def started_by(ssh: FakeSsh) -> list[str]:
+    """The processes that a program of this test has started, but for this one."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if (
+                f"LABCTL_TEST_SSH={ssh.folder}\0".encode() in entry.read_bytes()
+                and int(entry.parent.name) != os.getpid()
+            ):
+                found.append((entry.parent / "cmdline").read_text())
+    return found
+
+
+def test_what_a_docker_host_says_without_end_fills_neither_the_disk_nor_the_memory(
+    ssh: FakeSsh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh_tunnel, "GREETING_SECONDS", 1.0)
+    odd_ssh(ssh, "while :; do echo much; echo more >&2; done")
+    kept: list[int] = []
+
+    def measured() -> None:
+        while not ended.wait(0.05):
+            kept.extend(file.stat().st_size for folder in folders() for file in folder.iterdir() if file.is_file())
+
+    ended = threading.Event()
+    watching = threading.Thread(target=measured)
+    watching.start()
+    tracemalloc.start()
+    try:
+        assert "nothing within 1 s" in sentence()
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+        ended.set()
+        watching.join()
+    assert max(kept, default=0) < 200_000
+    assert most < 4_000_000
 
 
 def test_a_host_that_says_nothing_costs_a_command_hardly_more_than_the_time_it_has(
