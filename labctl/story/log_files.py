@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import itertools
 import json
@@ -375,6 +376,14 @@ def _found(name: str, *, live: bool) -> list[Recording]:
         raise LabctlError(
             f"There is no file {name or repr(name)}: name a log, a folder of logs, or `-`.", ExitCode.USAGE
         )
+    try:
+        path.stat()
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        why = "it is a link, and what it leads to is not there" if missing else error.strerror
+        raise LabctlError(
+            f"Cannot read {name}: {why}. Name a log, a folder of logs, or `-`.", ExitCode.USAGE
+        ) from error
     if path.is_char_device() or path.is_block_device():
         # It may have no end.
         raise LabctlError(
@@ -460,11 +469,14 @@ def _is_binary(path: Path) -> bool:
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is such a file; an impossible name is not one."""
+    """Whether there is such a file, or a link of that name; an impossible name is not one."""
     try:
-        return path.exists()
-    except (OSError, ValueError):
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return False
+    except OSError as error:
+        return error.errno != errno.ENAMETOOLONG
+    return True
 
 
 def multiplier_of(recordings: Iterable[Recording]) -> int | None:

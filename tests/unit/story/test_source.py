@@ -82,6 +82,19 @@ def test_a_word_that_is_no_file_is_a_lab(monkeypatch: pytest.MonkeyPatch, tmp_pa
             flow.source(what)
 
 
+@pytest.mark.parametrize(
+    ("leads_to", "why"), [("loop", "Too many levels of symbolic links"), ("gone", "what it leads to is not there")]
+)
+def test_a_link_that_leads_nowhere_is_no_lab(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, leads_to: str, why: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop").symlink_to(leads_to)
+    with pytest.raises(LabctlError, match=f"Cannot read loop: .*{why}") as caught:
+        flow.source(["loop"])
+    assert caught.value.code is ExitCode.USAGE
+
+
 def test_a_labs_lines_have_dockers_time_and_their_number() -> None:
     said = [("250", "[INFO] raft: Election won. Tally: 2"), ("300", "[INFO] agent: Synced"), ("5", "[INFO] raft: new")]
     lines = [(f"2021-01-24T00:00:01.{part:0<9}Z", f"    2021/01/24 00:00:01 {text}") for part, text in said]
