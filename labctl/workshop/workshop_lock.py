@@ -42,6 +42,8 @@ GRACE_SECONDS = 1.0
 """How much longer all requests together may take than the patience with a holder."""
 # How long an engine may take to renew one, as the next renewal comes soon; and what that costs the command's end.
 QUICK_SECONDS, END_SECONDS = 10.0, 1.0
+CHECK_SECONDS = 3.0
+"""How long an engine may take to say, before a step, that the lock is still held."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,14 @@ class Hold:
         self._lost: LabctlError | None = None
         self._ended = threading.Event()
         self._renewing: list[threading.Thread] = []
+        self._locks: list[tuple[str, EngineLock, threading.Lock]] = []
 
     def keep(self) -> None:
-        """Check before a step that the lock is still held. Raises LabctlError (refused) if somebody else holds it."""
+        """Check before a step that the lock is still held. Raises LabctlError (refused) if somebody else holds it.
+
+        A Docker host that does not answer now is not waited for: the next renewal asks it again.
+        """
+        each(self._check, self._locks, hosts.AT_ONCE)
         if self._lost is not None:
             raise self._lost
 
@@ -80,8 +87,11 @@ class Hold:
         """Hold the workshop on one more Docker host, if possible."""
         if lock is None:
             return
-        # Each by itself: waiting for a slow engine must not lose the lock on another one.
-        renewing = threading.Thread(target=self._renew, args=(host, lock), daemon=True)
+        # One at a time: a lock that is renewed has another volume than before.
+        one_at_a_time = threading.Lock()
+        self._locks.append((host, lock, one_at_a_time))
+        # Each by itself: who waits for an engine that is slow must not lose the lock on another one by that.
+        renewing = threading.Thread(target=self._renew, args=(host, lock, one_at_a_time), daemon=True)
         self._renewing.append(renewing)
         renewing.start()
 
@@ -92,10 +102,27 @@ class Hold:
         for thread in self._renewing:
             thread.join(max(0.0, ends - time.monotonic()))
 
-    def _renew(self, host: str, lock: EngineLock) -> None:
+    def _check(self, one: tuple[str, EngineLock, threading.Lock]) -> None:
+        host, lock, one_at_a_time = one
+        if self._lost is not None or not one_at_a_time.acquire(timeout=CHECK_SECONDS):
+            return
+        try:
+            with self._noting(host):
+                lock.keep(CHECK_SECONDS)
+        finally:
+            one_at_a_time.release()
+
+    def _renew(self, host: str, lock: EngineLock, one_at_a_time: threading.Lock) -> None:
         while self._lost is None and not self._ended.wait(self._every):
-            try:
+            with one_at_a_time, self._noting(host):
                 lock.renew(QUICK_SECONDS)
+
+    @contextlib.contextmanager
+    def _noting(self, host: str) -> Iterator[None]:
+        """Remember that a lock is lost; an engine that does not answer now may do so before the lock is over."""
+        with contextlib.suppress(DockerError):
+            try:
+                yield
             except LostError as error:
                 self._lost = LabctlError(
                     f"Cannot go on with the workshop {self._name}: its lock on the Docker host {host} was removed, "
@@ -103,9 +130,6 @@ class Hold:
                     "now. Wait until that has ended, then run the same command again.",
                     ExitCode.REFUSED,
                 )
-            except DockerError:
-                # An engine that does not answer now may do so before the lock is over.
-                continue
 
 
 @contextlib.contextmanager
@@ -186,8 +210,8 @@ def remove_ended(workshop: Workshop, label: str, *, meet: Meet | None = None) ->
 
     for met in each(met_at, workshop.hosts, hosts.AT_ONCE):
         if not isinstance(met, LabctlError):
-            engine = met.engine(TIMEOUT_SECONDS).sharing(allowance)
-            with contextlib.suppress(DockerError):
+            with contextlib.suppress(DockerError, LabctlError):
+                engine = met.engine(TIMEOUT_SECONDS).sharing(allowance)
                 EngineLock(engine, label, workshop.name, lock_holder.is_over, _never).rivals()
 
 

@@ -36,17 +36,20 @@ class Met(DockerHost):
 
     def engine(self, seconds: float) -> Any:
         assert seconds > 0
+        if self.hosts.lost:
+            raise LabctlError(self.hosts.lost)
         self.hosts.taken.append(self.name)
         return self.hosts.engines[self.name]
 
 
 class Hosts:
-    """Docker hosts that have volumes only; `silent` ones are not reached, with the reason."""
+    """Docker hosts that have volumes only; `silent` ones are not reached, with the reason, `lost` is why none is."""
 
     def __init__(self) -> None:
         self.engines: dict[str, Engine] = {"red": Engine(), "green": Engine()}
         self.silent: dict[str, str] = {}
         self.taken: list[str] = []
+        self.lost = ""
         self.times = Times()
 
     def met(self, host: Host) -> DockerHost | LabctlError:
@@ -219,6 +222,28 @@ def test_one_that_was_pruned_away_and_taken_is_not_worked_under(hosts: Hosts) ->
         assert set(engine.volumes_now) == {"theirs"}
 
 
+def test_one_that_was_taken_since_the_last_renewal_is_not_worked_under_either(hosts: Hosts) -> None:
+    theirs = lock_holder.holder("labctl workshop down", 60).note
+    with hosts.holding() as held:
+        held.keep()
+        engine = hosts.engines["green"]
+        with engine.lock:
+            engine.volumes_now.clear()
+            engine.put("theirs", {LABEL_WORKSHOP: "w", LABEL_HOLDER: theirs})
+        with pytest.raises(LabctlError, match=r"on the Docker host green .* `labctl workshop down`"):
+            held.keep()
+    assert [volume["Name"] for volume in hosts.volumes()] == ["theirs"]
+
+
+def test_one_that_was_pruned_away_and_that_nobody_took_is_held_again(hosts: Hosts) -> None:
+    with hosts.holding() as held:
+        for engine in hosts.engines.values():
+            engine.volumes_now.clear()
+        held.keep()
+        assert [len(engine.volumes_now) for engine in hosts.engines.values()] == [1, 1]
+    assert hosts.volumes() == []
+
+
 def test_an_engine_that_does_not_answer_for_a_while_loses_nothing(hosts: Hosts) -> None:
     hosts.times = Times(renew=0.05)
     with hosts.holding() as held:
@@ -315,6 +340,8 @@ def test_a_lock_of_the_workshops_end_that_outlived_its_holder_goes_and_one_that_
     hosts.engines["green"].put("held", labels | {LABEL_HOLDER: who.note})
     workshop_lock.remove_ended(workshop(), LABEL_END, meet=hosts.met)
     assert [volume["Name"] for volume in hosts.volumes()] == ["of-another", "held"]
+    hosts.lost = "The connection to the Docker host red was lost."
+    workshop_lock.remove_ended(workshop(), LABEL_END, meet=hosts.met)
     hosts.silent = {"red": "it hangs", "green": "it hangs"}
     workshop_lock.remove_ended(workshop(), LABEL_END, meet=hosts.met)
     assert len(hosts.volumes()) == 2
