@@ -361,7 +361,12 @@ class LabProject:
             self.remove("container", ids)
             self.remove("network", list(parts.network_ids))
             self.remove("volume", list(parts.volumes))
-            parts = self.parts()
+            try:
+                parts = self.parts()
+            except DockerError:
+                # All that was known is removed, so who looks again finds no lab; and these would stay.
+                self.remove_files()
+                raise
         if not parts.empty:
             raise DockerError(
                 f"The lab {self.lab} could not be removed whole; left are {', '.join(parts.names())}: "

@@ -43,7 +43,7 @@ class Met(DockerHost):
 
 
 class Hosts:
-    """Docker hosts that have volumes only; `silent` ones are not reached, with the reason, `lost` is why none is."""
+    """Docker hosts that have volumes only; `silent` ones are not reached, with the reason; `lost` is why none is."""
 
     def __init__(self) -> None:
         self.engines: dict[str, Engine] = {"red": Engine(), "green": Engine()}

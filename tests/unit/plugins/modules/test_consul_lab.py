@@ -13,7 +13,9 @@ import pytest
 
 from plugins.module_utils import lab_parts
 from plugins.module_utils.lab_machine import Machine
+from plugins.module_utils.lab_project import LabProject
 from plugins.module_utils.shared import derived_secrets, lock_holder, quotas
+from plugins.module_utils.shared.docker_api import DockerError
 from plugins.modules import consul_lab
 
 if TYPE_CHECKING:
@@ -679,6 +681,31 @@ def test_absent_removes_everything_and_says_what(lab: Lab, docker: FakeDocker) -
     assert not lab.folder.exists()
     again = lab("absent")
     assert (again["changed"], again["removed"]) == (False, [])
+
+
+@pytest.mark.parametrize(("kind", "is_gone"), [("volume", True), ("network", False)])
+def test_the_files_go_with_the_lab_also_where_the_engine_is_lost_before_it_has_said_that_all_is_gone(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, kind: str, *, is_gone: bool
+) -> None:
+    lab()
+    really, real_look = LabProject.remove, LabProject.parts
+    lost = []
+
+    def remove(self: LabProject, of: str, ids: list[str]) -> None:
+        really(self, of, ids)
+        lost.append(of)
+        if kind == of == "network":
+            raise DockerError("the engine is lost")
+
+    def look(self: LabProject) -> Any:
+        if kind in lost:
+            raise DockerError("the engine is lost")
+        return real_look(self)
+
+    monkeypatch.setattr(LabProject, "remove", remove)
+    monkeypatch.setattr(LabProject, "parts", look)
+    assert "the engine is lost" in lab("absent")["msg"]
+    assert lab.folder.exists() is not is_gone
 
 
 # -- check mode ----------------------------------------------------------------------------------------------
