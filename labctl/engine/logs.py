@@ -12,14 +12,15 @@ import threading
 import time
 import weakref
 from dataclasses import dataclass
-from datetime import datetime
 from typing import IO, TYPE_CHECKING, Literal
 
+from labctl.engine import clock
 from labctl.engine.client import explained
 from labctl.errors import LabctlError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from labctl.engine.client import Client
     from labctl.engine.labs import Server
@@ -59,10 +60,8 @@ class LogLine:
         """Its time with a zone: when it was written, else when Docker took it; None where Docker gave none."""
         if self.written is not None:
             return self.written
-        try:
-            return datetime.fromisoformat(self.taken)
-        except ValueError:
-            return None
+        # Go's zero time, which an engine gives where it knows none, is no time.
+        return clock.moment_of(self.taken)
 
 
 def split(server: str, raw: bytes) -> LogLine:

@@ -134,6 +134,15 @@ def test_a_clock_that_is_set_back_stops_no_line_and_is_told() -> None:
     assert sum("The clock of the Docker host was set back" in note for note in notes) == 2
 
 
+@pytest.mark.parametrize("taken", ["0001-01-01T00:00:00.000000000Z", "9999-12-31T23:59:59.999999999Z", "x"])
+@pytest.mark.parametrize("live", [False, True])
+def test_a_line_whose_time_docker_does_not_know_has_none_and_is_told_where_it_stands(taken: str, *, live: bool) -> None:
+    unknown = LogLine("consul2", taken, "[INFO]  agent.server.raft: x")
+    assert unknown.when is None
+    lines = list(in_own_order(iter([line(0, 0), unknown, line(1, 0)]), live=live))
+    assert sorted(log_line.server for log_line in lines if log_line) == ["consul1", "consul1", "consul2"]
+
+
 def test_lines_that_wait_are_so_many_at_most() -> None:
     taken: list[LogLine] = []
 
