@@ -31,6 +31,8 @@ MOST_MEMBERS = 4096
 MOST_BYTES_OF_ONE = 1 << 20
 MOST_BYTES_OF_ALL = 32 << 20
 MOST_IMAGES = 64
+# Docker ends an archive with a kilobyte of zeros; whoever writes one for a tape fills the last block of that.
+MOST_PADDING = 64 << 20
 _DEEPEST = 4
 _UNPACKERS: dict[bytes, Any] = {
     b"\x1f\x8b": gzip.open,
@@ -66,6 +68,9 @@ def read(file: IO[bytes]) -> list[ArchivedImage]:
         texts = _texts(file if unpack is None else unpack(file))
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
         raise ArchiveError("is no archive, or a damaged one") from error
+    except MemoryError as error:
+        # A packed file says itself how much that is.
+        raise ArchiveError("needs more memory to unpack than this machine gives") from error
     try:
         images = _each_once([*_of_manifest(texts), *_of_index(texts)])
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
@@ -154,14 +159,12 @@ def _texts(stream: IO[bytes]) -> dict[str, bytes]:
 def _refuse_more(stream: _Bounded, end: int) -> None:
     """Raise ArchiveError where something follows that Python takes for the end, and another program may not."""
     stream.seek(end)
-    ends = False
+    ends, most = False, end + MOST_PADDING
     while piece := stream.read(MOST_BYTES_OF_ONE):
-        if any(piece):
+        end += len(piece)
+        if end > most or piece.count(0) < len(piece):
             raise ArchiveError(_NOT_DOCKERS)
         ends = True
-        end += len(piece)
-        if end > MOST_BYTES:
-            raise ArchiveError(_NOT_DOCKERS)
     if not ends:
         raise EOFError
 

@@ -91,6 +91,8 @@ def save(client: Client, image: Image, path: Path, *, force: bool) -> int:
     with files.write_atomically(path, new=not force) as file, explained(client.place):
         for chunk in client.saved_image(image.name):
             size += file.write(chunk)
+        if not size:
+            raise odd(f"it sent nothing of {image.name}", "saving an image")
     return size
 
 

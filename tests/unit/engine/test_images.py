@@ -11,12 +11,13 @@ import json
 import lzma
 import os
 import tarfile
+import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from labctl.engine import images
+from labctl.engine import image_archive, images
 from labctl.errors import ExitCode, LabctlError
 from labctl.shared.docker_api import DockerError
 from tests.unit import engine_stand_in as stand_in
@@ -382,6 +383,41 @@ def test_a_small_file_that_unpacks_to_a_large_one_fills_neither_memory_nor_hours
         with pytest.raises(LabctlError, match="is not an image") as caught:
             images.load(client(engine()), path)
         assert caught.value.code is ExitCode.USAGE
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_archive_that_ends_in_gigabytes_of_nothing_is_refused_at_once(tmp_path: Path, *, packed: bool) -> None:
+    path = tmp_path / "image.tar"
+    if packed:
+        path.write_bytes(gzip.compress(b"\0" * (300 << 20), 1))
+    else:
+        path.touch()
+        os.truncate(path, 40 << 30)
+    begun = time.monotonic()
+    with pytest.raises(LabctlError, match="is not an image") as caught:
+        images.load(client(engine()), path)
+    assert caught.value.code is ExitCode.USAGE
+    assert time.monotonic() - begun < 5
+
+
+def test_what_needs_more_memory_to_unpack_than_there_is_is_no_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_much(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(image_archive, "_texts", too_much)
+    (tmp_path / "image.tar").write_bytes(b"x")
+    with pytest.raises(LabctlError, match="needs more memory to unpack than this machine gives"):
+        images.load(client(engine()), tmp_path / "image.tar")
+
+
+def test_an_image_of_which_the_engine_sends_nothing_is_not_saved(tmp_path: Path) -> None:
+    known = engine()
+    known.image = []
+    with pytest.raises(LabctlError, match="sent nothing"):
+        images.save(client(known), the_image(), tmp_path / "image.tar", force=False)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
