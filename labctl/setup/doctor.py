@@ -28,6 +28,7 @@ from labctl.shared.parallel import each
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from labctl.engine.client import Client
     from labctl.progress import Steps
 
 OLDEST_PYTHON = (3, 11)
@@ -74,10 +75,10 @@ def _docker_command() -> Finding:
     return Finding("docker command", ok=False, found="not on PATH", fix=FIX)
 
 
-def engine_found() -> Finding:
+def engine_found(connect: Callable[[], Client] = engine.connect) -> Finding:
     """The engine that the docker command uses."""
     try:
-        version = engine.connect().version()
+        version = connect().version()
     except LabctlError as error:
         fix = "sudo usermod -aG docker $USER" if "permission to use" in error.sentence else _engine_fix()
         return Finding("engine", ok=False, found=error.sentence, fix=fix)

@@ -400,16 +400,18 @@ def test_an_archive_that_ends_in_gigabytes_of_nothing_is_refused_at_once(tmp_pat
     assert time.monotonic() - begun < 5
 
 
-def test_what_needs_more_memory_to_unpack_than_there_is_is_no_image(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def too_much(*_: object) -> None:
-        raise MemoryError
+class Hungry(io.BytesIO):
+    """A file that says of itself that more has to be kept of it than there is memory."""
 
-    monkeypatch.setattr(image_archive, "_texts", too_much)
-    (tmp_path / "image.tar").write_bytes(b"x")
-    with pytest.raises(LabctlError, match="needs more memory to unpack than this machine gives"):
-        images.load(client(engine()), tmp_path / "image.tar")
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size and size > 100:
+            raise MemoryError
+        return super().read(size)
+
+
+def test_what_needs_more_memory_to_unpack_than_there_is_is_no_image() -> None:
+    with pytest.raises(image_archive.ArchiveError, match="needs more memory to unpack than this machine gives"):
+        image_archive.read(Hungry(b"x" * 1024))
 
 
 def test_an_image_of_which_the_engine_sends_nothing_is_not_saved(tmp_path: Path) -> None:

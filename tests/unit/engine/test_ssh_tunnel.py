@@ -56,9 +56,9 @@ def engine(ssh: FakeSsh, docker: FakeDocker) -> FakeDocker:
     return docker
 
 
-def sentence(address: Address = ROOM, name: str = "") -> str:
+def sentence(address: Address = ROOM, name: str = "", within: float | None = None) -> str:
     with pytest.raises(LabctlError) as caught:
-        ssh_tunnel.Connection(address, name)
+        ssh_tunnel.Connection(address, name, within)
     assert folders() == []
     return caught.value.sentence
 
@@ -263,19 +263,16 @@ def odd_ssh(ssh: FakeSsh, script: str) -> None:
     [
         f"trap '' TERM HUP; {PROXY}",
         f"{PROXY} & wait",
-        f'case "$*" in *"-O forward"*) {PROXY} & wait;; esac; echo labctl-reach ready unix:///other.sock; exec cat',
         f"{PROXY} & echo labctl-reach denied unix:///var/run/docker.sock; exec cat >/dev/null",
     ],
 )
 def test_an_ssh_that_does_not_end_is_ended_with_all_that_it_started(
     ssh: FakeSsh, monkeypatch: pytest.MonkeyPatch, script: str
 ) -> None:
-    monkeypatch.setattr(ssh_tunnel, "GREETING_SECONDS", 1.0)
-    monkeypatch.setattr(ssh_tunnel, "FORWARD_SECONDS", 1.0)
     monkeypatch.setenv("LABCTL_TEST_SSH", str(ssh.folder))
     odd_ssh(ssh, script)
     begun = time.monotonic()
-    sentence()
+    sentence(within=1.0)
     assert time.monotonic() - begun < 8
     assert started_by(ssh) == []
 
@@ -293,10 +290,7 @@ def started_by(ssh: FakeSsh) -> list[str]:
     return found
 
 
-def test_what_a_docker_host_says_without_end_fills_neither_the_disk_nor_the_memory(
-    ssh: FakeSsh, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ssh_tunnel, "GREETING_SECONDS", 1.0)
+def test_what_a_docker_host_says_without_end_fills_neither_the_disk_nor_the_memory(ssh: FakeSsh) -> None:
     odd_ssh(ssh, "while :; do echo much; echo more >&2; done")
     kept: list[int] = []
 
@@ -309,7 +303,7 @@ def test_what_a_docker_host_says_without_end_fills_neither_the_disk_nor_the_memo
     watching.start()
     tracemalloc.start()
     try:
-        assert "nothing within 1 s" in sentence()
+        assert "nothing within 1 s" in sentence(within=1.0)
         most = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
