@@ -13,7 +13,7 @@ import re
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -131,10 +131,10 @@ def _open_streams() -> None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - until the end
 
 
-def _let_go_of_stdout() -> None:
-    """Stop Python from complaining again when it closes a standard output that accepts nothing."""
+def _let_go_of(stream: IO[str]) -> None:
+    """Python must not complain again when it closes a stream that takes nothing."""
     with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _run(arguments: list[str], handle: object, command: click.Command, *, as_json: bool) -> int:  # noqa: PLR0911 - one return for each kind of end
@@ -158,13 +158,13 @@ def _run(arguments: list[str], handle: object, command: click.Command, *, as_jso
         sentence = str(error) or "Interrupted."
         return complain(sentence, ExitCode.INTERRUPTED, as_json=as_json)
     except BrokenPipeError:
-        # The reader (`| head`) has all it wanted.
-        _let_go_of_stdout()
+        # The reader (`| head`) has what it wanted.
+        _let_go_of(sys.stdout)
         return ExitCode.DONE
     except Exception as error:
         logging.getLogger(__name__).debug("a fault in labctl", exc_info=True)
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            _let_go_of_stdout()
+            _let_go_of(sys.stdout)
             sentence = "Cannot write all of it: no space is left. Make room, and run it again."
             return complain(sentence, ExitCode.FAILED, as_json=as_json)
         sentence = (
@@ -220,11 +220,16 @@ def complain(sentence: str, code: ExitCode, *, as_json: bool) -> int:
     sentence = _ENDLESS.sub(lambda word: f"{word[0][:60]}...", sentence)
     if steps := sys.modules.get("labctl.terminal.progress"):
         steps.end_steps(failed=code is not ExitCode.INTERRUPTED)
-    if as_json:
-        click.echo(json.dumps({"error": sentence, "code": int(code)}), err=True)
-    else:
-        from labctl.terminal.style import coloured, harmless, paint
+    try:
+        if as_json:
+            click.echo(json.dumps({"error": sentence, "code": int(code)}), err=True)
+        else:
+            from labctl.terminal.style import coloured, harmless, paint
 
-        sign = paint("error:", "red", colour=coloured(sys.stderr))
-        click.echo(f"{sign} {harmless(sentence)}", err=True)
+            sign = paint("error:", "red", colour=coloured(sys.stderr))
+            click.echo(f"{sign} {harmless(sentence)}", err=True)
+        sys.stderr.flush()
+    except OSError:
+        # Nowhere to say it; the exit code still does, which Python would replace by its own.
+        _let_go_of(sys.stderr)
     return code

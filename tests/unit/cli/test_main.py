@@ -584,3 +584,10 @@ def test_a_log_whose_name_is_no_text_is_told_whole(tmp_path: Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "Elections" in done.stdout
+
+
+def test_an_error_that_nobody_can_be_told_keeps_its_exit_code() -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        for words in (["nothing"], ["ls", "--nothing"], ["ls", "--nothing", "--json"]):
+            done = subprocess.run([sys.executable, "-m", "labctl", *words], stderr=full, check=False)
+            assert done.returncode == ExitCode.USAGE
