@@ -132,7 +132,7 @@ def _open_streams() -> None:
 
 
 def _let_go_of(stream: IO[str]) -> None:
-    """Python must not complain again when it closes a stream that takes nothing."""
+    """Stop Python from complaining again when it closes a stream that accepts nothing."""
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
@@ -158,7 +158,7 @@ def _run(arguments: list[str], handle: object, command: click.Command, *, as_jso
         sentence = str(error) or "Interrupted."
         return complain(sentence, ExitCode.INTERRUPTED, as_json=as_json)
     except BrokenPipeError:
-        # The reader (`| head`) has what it wanted.
+        # The reader (`| head`) has all it wanted.
         _let_go_of(sys.stdout)
         return ExitCode.DONE
     except Exception as error:

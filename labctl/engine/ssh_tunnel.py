@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 # For what ssh itself does not limit, such as a proxy that hangs or a slow look-up of the login.
 GREETING_SECONDS = 20.0
 FORWARD_SECONDS = 15.0
-# A forwarded connection breaks a moment before ssh knows that all of them did.
+# A forwarded connection breaks a moment before ssh notices that all of them did.
 _BREAKING_SECONDS = 0.2
 _PIECE = 65_536
 
@@ -143,7 +143,7 @@ class Connection(DockerHost):
         engine = self._folder.path / "docker.sock"
         words = ssh_command.master(self.address, self._control, engine)
         try:
-            # A session of its own: Ctrl-C is for labctl, which may have to heal what it broke over this.
+            # In its own session: Ctrl-C is for labctl, which may still have to heal faults over this connection.
             self.process = subprocess.Popen(
                 words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
             )
@@ -152,12 +152,12 @@ class Connection(DockerHost):
                 "The program ssh is not installed here: install your system's OpenSSH client (`openssh-client`)."
             ) from error
         self._said = _LastWords(cast("IO[bytes]", self.process.stderr))
-        found = self._greeted(self.process, cast("IO[bytes]", self.process.stdout))
-        if found.state != "ready":
-            raise ssh_command.no_docker(self.name, self.address, found)
-        if found.socket != self._there:
-            engine, self._there = self._folder.path / "named.sock", found.socket
-            self._forward([(engine, found.socket)])
+        greeting = self._greeted(self.process, cast("IO[bytes]", self.process.stdout))
+        if greeting.state != "ready":
+            raise ssh_command.no_docker(self.name, self.address, greeting)
+        if greeting.socket != self._there:
+            engine, self._there = self._folder.path / "named.sock", greeting.socket
+            self._forward([(engine, greeting.socket)])
         return engine
 
     def _greeted(self, process: subprocess.Popen[bytes], out: IO[bytes]) -> Greeting:
@@ -192,7 +192,7 @@ class Connection(DockerHost):
     # -- looking at it ---------------------------------------------------------------------------------------
 
     def _told(self) -> str:
-        """The end of what ssh said."""
+        """The end of ssh's output."""
         return "" if self._said is None else self._said.text()
 
     def _docker_answers_there(self) -> bool:

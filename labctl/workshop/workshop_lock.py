@@ -90,7 +90,7 @@ class Hold:
         # One at a time: a lock that is renewed has another volume than before.
         one_at_a_time = threading.Lock()
         self._locks.append((host, lock, one_at_a_time))
-        # Each by itself: who waits for an engine that is slow must not lose the lock on another one by that.
+        # Each by itself: waiting for a slow engine must not lose the lock on another one.
         renewing = threading.Thread(target=self._renew, args=(host, lock, one_at_a_time), daemon=True)
         self._renewing.append(renewing)
         renewing.start()
