@@ -118,7 +118,7 @@ docs: venv-dev ## The generated parts of the documentation.
 	python scripts/generate_docs.py
 
 .PHONY: constraints
-constraints: ## constraints.txt anew, with the newest versions that pyproject.toml allows.
+constraints: ## Rewrite constraints.txt with the newest versions that pyproject.toml allows.
 	@sh scripts/constraints.sh
 
 .PHONY: clean

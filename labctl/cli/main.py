@@ -80,8 +80,8 @@ class LazyGroup(click.Group):
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             import difflib
 
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            hint = f" Did you mean `{near[0]}`?" if near else " `labctl --help` lists the commands."
+            near = ["--version"] if args[0] == "version" else difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean `labctl {near[0]}`?" if near else " `labctl --help` lists the commands."
             raise click.UsageError(f"There is no command {args[0]!a}.{hint}", ctx)
         return super().resolve_command(ctx, args)
 
@@ -148,7 +148,8 @@ def _run(arguments: list[str], handle: object, command: click.Command, *, as_jso
     except click.UsageError as error:
         told = "--help" in error.format_message()
         hint = "" if told or error.ctx is None else f" (`{error.ctx.command_path} --help` shows the usage)"
-        return complain(f"{error.format_message()}{hint}", ExitCode.USAGE, as_json=as_json)
+        # click lists choices one a line.
+        return complain(f"{error.format_message().replace('\n\t', ' ')}{hint}", ExitCode.USAGE, as_json=as_json)
     except click.ClickException as error:
         return complain(error.format_message(), ExitCode.FAILED, as_json=as_json)
     except LabctlError as error:

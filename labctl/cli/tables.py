@@ -110,7 +110,8 @@ def server_row(now: Status, server: Server, view: View) -> dict[str, Any]:
         "http": server.url,
         "state": server.state,
         "role": _role(now, view),
-        "voter": server.address in now.voters,
+        # Where no server answers, nobody knows.
+        "voter": None if all(seen_by.problem for seen_by in now.views) else server.address in now.voters,
         "counted_by": [
             seen_by.name for seen_by in now.views if not seen_by.problem and server.address in seen_by.voters
         ],
@@ -183,7 +184,7 @@ def _servers_table(now: Status, columns: int | None) -> str:
     for server, view in now.pairs():
         row = server_row(now, server, view)
         contact = view.last_contact_ms
-        voter = "yes" if row["voter"] else "no"
+        voter = {True: "yes", False: "no", None: NONE}[row["voter"]]
         # Only the others know whether a server that does not answer is a voter.
         away = away or bool(view.problem and row["voter"])
         rows.append(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
     from labctl.engine.client import Client
     from labctl.shared.consul_client import ConsulClient
+
+_SERVER_NAME = re.compile(r"consul\d", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -249,9 +253,7 @@ def choose_lab(client: Client, name: str | None, owner: str = "") -> Lab:
             raise LabctlError(lab_names.name_sentence(name, problem), ExitCode.USAGE)
         chosen = find_lab(client, name)
         if chosen is None:
-            raise LabctlError(
-                f"There is no lab {name} on this Docker host: `labctl up {name}` starts it, `labctl ls` lists them."
-            )
+            raise LabctlError(_no_such_lab(name, [lab.name for lab in list_labs(client)]))
         return chosen
     labs = list_labs(client)
     if not labs:
@@ -265,5 +267,29 @@ def choose_lab(client: Client, name: str | None, owner: str = "") -> Lab:
         )
     if len(candidates) > 1:
         names = ", ".join(lab.name if lab.owner == owner else f"{lab.name} of {lab.owner}" for lab in candidates)
-        raise LabctlError(f"Several labs are there, so name the one you mean: {names}.", ExitCode.USAGE)
+        raise LabctlError(several_labs(names), ExitCode.USAGE)
     return candidates[0]
+
+
+def several_labs(names: str) -> str:
+    """The sentence where no lab was named and several could be meant."""
+    return f"Several labs are there, so name the one you mean: {names}. LABCTL_LAB can name it, too."
+
+
+def _no_such_lab(name: str, there: list[str]) -> str:
+    if _SERVER_NAME.fullmatch(name):
+        return (
+            f"There is no lab {name} on this Docker host; a server is named with --server NAME, or after the lab. "
+            "`labctl ls` lists the labs."
+        )
+    if near := near_names(name, there):
+        return (
+            f"There is no lab {name} on this Docker host; did you mean {near}? `labctl up {name}` starts a new one, "
+            "`labctl ls` lists them."
+        )
+    return f"There is no lab {name} on this Docker host: `labctl up {name}` starts it, `labctl ls` lists them."
+
+
+def near_names(name: str, there: Iterable[str]) -> str:
+    """The lab that a mistyped name may mean; "" where none is close."""
+    return next(iter(difflib.get_close_matches(name, sorted(there), n=1, cutoff=0.75)), "")

@@ -59,6 +59,11 @@ def resolve(target: str, cluster: Cluster, choose: Callable[[Sequence[str]], str
         return _of_role(target, cluster, choose)
     names = [name.strip() for name in target.split(",")]
     for name in names:
+        if name in ROLES:
+            raise LabctlError(
+                f"{name} is a role, and a role stands alone: name it without the others, or name servers.",
+                ExitCode.USAGE,
+            )
         if name in cluster.gone:
             raise LabctlError(
                 f"{name} of the lab {cluster.lab} is gone: `labctl up {cluster.lab}` makes it again; "

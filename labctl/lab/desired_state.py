@@ -66,10 +66,15 @@ def differences(lab: Lab, wanted: LabSpec) -> list[str]:
     changes += [f"{name} is left of a change that was killed: it is repaired" for name in lab.replacements]
     changes += [f"{name} is gone: it is made again" for name in lab.missing]
     changes += [
-        f"{server.name} is {server.state}: it is started" for server in lab.servers if server.state != "running"
+        f"{server.name} {_STATES.get(server.state, f'is {server.state}')}: it is started"
+        for server in lab.servers
+        if server.state != "running"
     ]
     return changes
 
+
+_STATES = {"exited": "has exited", "created": "was never started"}
+"""Docker's states that are no adjectives."""
 
 # What a user's inventory may set besides, and the option for the same.
 _OF_INVENTORY = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from labctl.engine import client as engine
-from labctl.engine.labs import choose_lab, find_lab, leftovers, list_labs, owners_of
+from labctl.engine.labs import choose_lab, find_lab, leftovers, list_labs, near_names, owners_of, several_labs
 from labctl.errors import ExitCode, LabctlError
 from labctl.lab.command_lock import LOCK_SECONDS, MOST_SECONDS, locked_lab
 from labctl.lab.desired_state import refuse_foreign
@@ -110,7 +110,8 @@ def down(name: str | None, who: Caller, steps: Steps, play: Play = play_for) -> 
         raise LabctlError(lab_names.name_sentence(name, problem), ExitCode.USAGE)
     owners = owners_of(client, name)
     if not owners:
-        steps.note(f"There is no lab {name}: nothing to remove.")
+        near = near_names(name, _owners(client))
+        steps.note(f"There is no lab {name}: nothing to remove.{f' Did you mean {near}?' if near else ''}")
         return DownResult(name)
     if others := owners - {who.owner}:
         _refuse_unforced(name, owners, who)
@@ -170,7 +171,7 @@ def _only_one(owners: dict[str, str], owner: str, steps: Steps) -> str | None:
     """The only lab of an owner, or None; those of others are named and are not candidates. Raises LabctlError."""
     mine = sorted(name for name, whose in owners.items() if whose in {"", owner})
     if len(mine) > 1:
-        raise LabctlError(f"Several labs are there, so name the one you mean: {', '.join(mine)}.", ExitCode.USAGE)
+        raise LabctlError(several_labs(", ".join(mine)), ExitCode.USAGE)
     others = [f"{name} of {whose}" for name, whose in sorted(owners.items()) if name not in mine]
     if others:
         steps.note(f"Labs of others stay: {', '.join(others)}.")
@@ -231,6 +232,8 @@ def down_all(who: Caller, steps: Steps, play: Play = play_for) -> tuple[list[Dow
             done.append(down(name, who, steps, play))
         except LabctlError as error:
             failed.setdefault(error.sentence, []).append(name)
+    for workshop in sorted({lab.workshop for lab in labs if lab.owner == who.owner and lab.workshop}):
+        steps.note(f"The end of the workshop {workshop} stays: `labctl workshop down` removes that, too.")
     return done, _of_all(failed) if failed else None
 
 

@@ -18,11 +18,14 @@ def next_steps(result: UpResult) -> str:
     lab = result.lab
     if result.leader is None:
         lines = [
-            (f"labctl logs {lab} -f --raft", "watch them wait (Ctrl-C ends it)"),
-            (f"labctl join {lab}", "join them, and watch the election"),
+            (f"labctl status {lab}", "who runs, and whether anybody leads"),
+            (f"labctl logs {lab} -f --raft", "watch them (Ctrl-C ends it)"),
+            (f"labctl join {lab}", "join those that wait, and watch the election"),
             (f"labctl down {lab}", "remove the lab"),
         ]
-        return f"\nThe servers of the lab {paint(lab, 'bold')} wait for each other. What now:\n{_commands(lines)}"
+        return (
+            f"\nThe servers of the lab {paint(lab, 'bold')} run, not joined by this `up`. What now:\n{_commands(lines)}"
+        )
     leader = result.leader
     lines = [
         (f"labctl status {lab}", "who leads, who votes"),

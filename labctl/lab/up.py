@@ -420,7 +420,7 @@ class Up:
 def _waiting(names: list[str], members: list[dict[str, Any]]) -> str:
     """The outcome of the wait for servers that know no peers."""
     if not names:
-        return "No server says that it knows no peers: they know each other, or do not run"
+        return "No server waits to be joined"
     if len(names) == len(members):
         return "The servers wait for each other: nobody has joined them yet"
     return f"{listed(names)} {'waits' if len(names) == 1 else 'wait'} for the others: nobody has joined them yet"

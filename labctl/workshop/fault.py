@@ -38,6 +38,8 @@ _LOOK_SECONDS = 0.2
 class SeatFaults:
     """The same fault in many seats. Every method raises LabctlError only where nothing was begun.
 
+    Raises LabctlError where none of the seats is there.
+
     Args:
         fleet: the workshop's current state.
         seats: the seats to fault.
@@ -64,6 +66,11 @@ class SeatFaults:
         self._hosts = fleet.existing
         self._steps = steps
         self._labs = {lab.name: (client, lab) for client, lab in labs(fleet) if lab.name in wanted}
+        if not self._labs:
+            raise LabctlError(
+                "None of these seats is there, or their Docker hosts do not answer: `labctl workshop status` shows "
+                "which, `labctl workshop up` brings them up."
+            )
         self._clocks: dict[str, HostClock | str] = {}
         self._absent = [
             SeatFault(lab, name, fleet.existing.get(lab), problem="it is not there, or its Docker host does not answer")

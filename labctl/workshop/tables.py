@@ -185,7 +185,8 @@ def _plan_verdict(plan: Plan) -> str:
             "known, and `labctl workshop up` would fail them."
         )
     there = sum(seat.lab in plan.fleet.existing for seat in plan.fleet.seats)
-    return f"All {seats} seats fit; {there} of them exist. `labctl workshop up` brings them up."
+    exist = {0: "none of them exists yet", 1: "one of them exists"}.get(there, f"{there} of them exist")
+    return f"All {seats} seats fit; {exist}. `labctl workshop up` brings them up."
 
 
 # -- up ------------------------------------------------------------------------------------------------------

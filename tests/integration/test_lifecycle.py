@@ -117,7 +117,7 @@ def test_servers_that_were_restarted_in_a_random_order_keep_their_addresses(
 def test_servers_that_were_killed_come_back_with_up(ada: Person, lab: str, same: Callable[[], None]) -> None:
     docker("kill", *(container(lab, server) for server in SERVERS))
     said = ada.done("up", lab).out
-    assert "consul1 is exited: it is started" in said
+    assert "consul1 has exited: it is started" in said
     same()
 
 

@@ -102,8 +102,8 @@ def _refuse_unfit(lab: Lab, tools: FailoverTools) -> None:
     if problem:
         raise LabctlError(
             f"The lab {lab.name} is not ready because {problem}, and a failover is measured from a lab that is: "
-            f"`labctl fault heal --lab {lab.name}` heals faults, `labctl start {lab.name}` starts "
-            "what is stopped.",
+            f"`labctl join {lab.name}` joins its servers, `labctl fault heal --lab {lab.name}` heals faults, "
+            f"`labctl start {lab.name}` starts what is stopped.",
             ExitCode.NOT_READY,
         )
 

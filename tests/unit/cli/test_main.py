@@ -176,7 +176,7 @@ def test_a_lab_is_made_listed_and_removed_without_any_room_above_it(words: list[
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["stauts"], "There is no command 'stauts'. Did you mean `status`?"),
+        (["stauts"], "There is no command 'stauts'. Did you mean `labctl status`?"),
         (["xyzzy"], "There is no command 'xyzzy'. `labctl --help` lists the commands."),
         (["--wrong"], "No such option"),
         (["up", "--wrong"], "(`labctl up --help` shows the usage)"),

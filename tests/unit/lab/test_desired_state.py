@@ -66,7 +66,7 @@ def test_servers_that_are_gone_or_stopped_are_changes() -> None:
     lab = replace(LAB, servers=(first, replace(third, state="exited")))
     assert differences(lab, AS_IT_IS) == [
         "consul2 is gone: it is made again",
-        "consul3 is exited: it is started",
+        "consul3 has exited: it is started",
     ]
 
 

@@ -152,7 +152,7 @@ def test_without_a_name_the_only_lab_of_mine_is_removed(engine: FakeEngine, told
 
 def test_several_labs_of_mine_are_listed_without_those_of_others(engine: FakeEngine, told: ReportedSteps) -> None:
     engine.container_list += stand_in.lab("ada-2") + stand_in.lab("b", labels={"raft-labctl.owner": "bob"})
-    with pytest.raises(LabctlError, match=r"name the one you mean: ada, ada-2\.$"):
+    with pytest.raises(LabctlError, match=r"name the one you mean: ada, ada-2\. LABCTL_LAB can name it, too\.$"):
         down(None, ADA, told)
 
 

@@ -33,7 +33,7 @@ def test_a_lab_of_one_server_cannot_elect_another_leader() -> None:
 
 def test_a_lab_that_waits_is_told_with_the_join() -> None:
     text = next_steps(replace(RESULT, leader=None))
-    assert "wait for each other" in text
+    assert "run, not joined by this `up`" in text
     assert "labctl join ada" in text
     assert "labctl stop" not in text
 

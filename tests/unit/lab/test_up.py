@@ -25,7 +25,7 @@ def test_what_came_of_waiting_is_told_of_those_that_wait() -> None:
     for names, says in (
         (["consul1", "consul2", "consul3"], "The servers wait for each other: nobody has joined them yet"),
         (["consul2"], "consul2 waits for the others: nobody has joined them yet"),
-        ([], "No server says that it knows no peers: they know each other, or do not run"),
+        ([], "No server waits to be joined"),
     ):
         told: list[Progress] = []
         work = Up(UpOptions("ada", "ada"), Steps(told.append), FakeEngine())  # type: ignore[arg-type]
