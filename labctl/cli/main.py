@@ -149,7 +149,8 @@ def _run(arguments: list[str], handle: object, command: click.Command, *, as_jso
         told = "--help" in error.format_message()
         hint = "" if told or error.ctx is None else f" (`{error.ctx.command_path} --help` shows the usage)"
         # click lists choices one a line.
-        return complain(f"{error.format_message().replace('\n\t', ' ')}{hint}", ExitCode.USAGE, as_json=as_json)
+        sentence = error.format_message().replace("\n\t", " ")
+        return complain(f"{sentence}{hint}", ExitCode.USAGE, as_json=as_json)
     except click.ClickException as error:
         return complain(error.format_message(), ExitCode.FAILED, as_json=as_json)
     except LabctlError as error:

@@ -23,9 +23,8 @@ def next_steps(result: UpResult) -> str:
             (f"labctl join {lab}", "join those that wait, and watch the election"),
             (f"labctl down {lab}", "remove the lab"),
         ]
-        return (
-            f"\nThe servers of the lab {paint(lab, 'bold')} run, not joined by this `up`. What now:\n{_commands(lines)}"
-        )
+        head = f"The servers of the lab {paint(lab, 'bold')} run, not joined by this `up`."
+        return f"\n{head} What now:\n{_commands(lines)}"
     leader = result.leader
     lines = [
         (f"labctl status {lab}", "who leads, who votes"),

@@ -174,6 +174,13 @@ def test_a_server_that_does_not_answer_is_a_voter_by_the_word_of_the_others() ->
     assert "(yes)" not in text_of(READY)
 
 
+def test_who_votes_is_not_known_where_no_server_answers() -> None:
+    gone = Status(LAB, tuple(view(number, problem="is not running", voters=frozenset()) for number in range(3)))
+    assert [server["voter"] for server in document_of(gone)["servers"]] == [None] * 3
+    assert re.search(r"^consul2  running +- +- ", text_of(gone), re.MULTILINE)
+    assert [server["voter"] for server in document_of(WAITING)["servers"]] == [False] * 3
+
+
 def test_a_server_that_is_frozen_is_told_as_that() -> None:
     lab = replace(LAB, servers=(LAB.servers[0], LAB.servers[1], replace(LAB.servers[2], state="paused")))
     silent = View("consul3", LAB.servers[2].address, problem="is frozen")

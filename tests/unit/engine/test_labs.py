@@ -116,7 +116,7 @@ def test_what_was_to_replace_a_server_is_none_where_that_is_there_still_and_else
     assert differences(lab, wanted) == [
         f"{beside} is left of a change that was killed: it is repaired",
         f"{instead} is left of a change that was killed: it is repaired",
-        "consul2 is created: it is started",
+        "consul2 was never started: it is started",
     ]
 
 
@@ -221,6 +221,19 @@ def test_several_of_mine_are_listed_without_those_of_others() -> None:
     engine = FakeEngine([*stand_in.lab("ada"), *stand_in.lab("ada-2"), *others])
     with pytest.raises(LabctlError, match=r"name the one you mean: ada, ada-2\."):
         labs.choose_lab(client(engine), None, "ada")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("consul1", r"no lab consul1 on .*a server is named with --server NAME"),
+        ("raft-11", r"did you mean raft-1\? `labctl up raft-11` starts a new one"),
+        ("other", r"no lab other on this Docker host: `labctl up other` starts it"),
+    ],
+)
+def test_a_mistyped_lab_is_told_with_what_may_be_meant(name: str, sentence: str) -> None:
+    with pytest.raises(LabctlError, match=sentence):
+        labs.choose_lab(client(FakeEngine(stand_in.lab("raft-1"))), name)
 
 
 def test_a_lab_that_is_not_there_says_how_to_start_it() -> None:

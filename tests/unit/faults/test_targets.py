@@ -46,6 +46,7 @@ def test_a_target_is_servers_or_a_role_and_followers_go_first(
     ("target", "lab", "words", "code"),
     [
         ("consul9", cluster(), "no server or role 'consul9'", ExitCode.USAGE),
+        ("follower,leader", cluster(), "follower is a role, and a role stands alone", ExitCode.USAGE),
         ("", cluster(), "no server or role ''", ExitCode.USAGE),
         ("consul1,consul1", cluster(), "consul1 is named twice", ExitCode.USAGE),
         ("consul4", of_five(), "consul4 of the lab ada is gone: `labctl up ada` makes it again", ExitCode.FAILED),

@@ -238,6 +238,20 @@ def test_down_all_removes_what_is_mine_and_names_what_is_not(
     assert told.lines[0] == "The lab bob belongs to bob: it stays."
 
 
+def test_down_all_says_that_the_end_of_a_workshop_stays(engine: FakeEngine, told: ReportedSteps, plays: Plays) -> None:
+    engine.container_list = [
+        part for name in ("w-01", "w-02") for part in stand_in.lab(name, labels={"raft-labctl.workshop": "w"})
+    ]
+    down_all(ADA, told, plays)
+    assert told.lines[-1] == "The end of the workshop w stays: `labctl workshop down` removes that, too."
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_name_that_is_nearly_that_of_a_lab_is_asked_about(told: ReportedSteps, plays: Plays) -> None:
+    down("aada", ADA, told, plays)
+    assert told.lines == ["There is no lab aada: nothing to remove. Did you mean ada?"]
+
+
 def test_a_lab_that_cannot_be_removed_keeps_no_other(engine: FakeEngine, told: ReportedSteps) -> None:
     said = {"ada": "The engine is busy.", "dora": "The engine is busy.", "carl": "The disk is full."}
     engine.container_list = [part for name in ("ada", "bea", "carl", "dora") for part in stand_in.lab(name)]

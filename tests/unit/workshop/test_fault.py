@@ -152,3 +152,12 @@ def test_a_host_whose_clock_is_not_known_is_not_struck() -> None:
         ("w-far1", "w-far2"), "Docker host far did not answer."
     )
     assert len(hosts.killed) == 4
+
+
+def test_a_fault_in_seats_of_which_none_is_there_is_refused_before_it_begins() -> None:
+    hosts = Hosts()
+    seats: Any = [SimpleNamespace(lab="w-near1", name="near1")]
+    fleet: Any = SimpleNamespace(existing={})
+    with pytest.raises(LabctlError, match="None of these seats is there"):
+        SeatFaults(fleet, seats, Said(), hosts.tools, lambda _: [])
+    assert hosts.killed == {}
