@@ -39,7 +39,7 @@ def refuse_existing(path: Path, *, force: bool) -> None:
         return
     if path.is_file():
         raise files.exists_already(path)
-    raise LabctlError(f"{path} exists already: name another file.", ExitCode.USAGE)
+    raise LabctlError(f"{path} exists already: name another file with -o.", ExitCode.USAGE)
 
 
 def save_secret(text: str, path: Path, *, force: bool) -> None:

@@ -59,7 +59,8 @@ def build(options: ImageOptions, steps: Steps) -> ImageResult:
     image = next((each_image for each_image in images.list_images(engine.connect()) if each_image.id in reported), None)
     if image is None:
         raise LabctlError("The image was made but cannot be found by its label: `docker images` lists the images.")
-    steps.done(f"Image {image.name} from the source {image.source}, {byte_size(image.size)}")
+    there = "" if any(item.changed for item in told) else ": it was there already"
+    steps.done(f"Image {image.name} from the source {image.source}, {byte_size(image.size)}{there}")
     return image.result
 
 

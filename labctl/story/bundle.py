@@ -16,7 +16,6 @@ from labctl import __version__, files
 from labctl.engine import client as engine
 from labctl.engine import logs
 from labctl.engine.labs import choose_lab
-from labctl.errors import ExitCode, LabctlError
 from labctl.results import BundleResult
 from labctl.story import container_acts, json_view
 from labctl.story import source as flow
@@ -48,9 +47,7 @@ def save(
     lab = choose_lab(client, name, owner)
     path = path or Path(f"{lab.name}.tgz")
     if path.exists() and not force:
-        raise LabctlError(
-            f"{path} exists already: name another file with -o, or overwrite it with --force.", ExitCode.USAGE
-        )
+        raise files.exists_already(path)
     acts = container_acts.so_far(client, lab)
     # What happened to the containers is in the bundle's logs, as if the servers had written it.
     lines = logs.LineFile(container_acts.beside(logs.read(client, lab.servers), acts, lab.servers))
