@@ -468,12 +468,17 @@ def _is_binary(path: Path) -> bool:
     return is_binary(head) and not is_archive(head)
 
 
-def is_there(path: Path) -> bool:
-    """Whether there is such a file, or a link of that name; an impossible name is not one."""
+def is_there(path: Path, *, unknown: bool = True) -> bool:
+    """Whether there is such a file, or a link of that name; an impossible name is not one.
+
+    `unknown` is the answer where its folder may not be searched.
+    """
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return False
+    except PermissionError:
+        return unknown
     except OSError as error:
         return error.errno != errno.ENAMETOOLONG
     return True

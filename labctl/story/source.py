@@ -163,7 +163,7 @@ def _of_recordings(recordings: list[Recording], timers: Timers | None, asked: _A
 
 def _means_a_lab(name: str) -> bool:
     """Whether a word names a lab: it could, and there is no file of that name."""
-    return lab_names.name_problem(name) is None and not log_files.is_there(Path(name))
+    return lab_names.name_problem(name) is None and not log_files.is_there(Path(name), unknown=False)
 
 
 def _of_lab(client: Client, name: str | None, owner: str, asked: _Asked) -> Source:

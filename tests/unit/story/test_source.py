@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,13 +15,11 @@ from labctl.errors import ExitCode, LabctlError
 from labctl.raft import log_notes
 from labctl.raft.collection import collect
 from labctl.shared.docker_api import DockerError
+from labctl.story import log_files
 from labctl.story import source as flow
 from tests.unit import engine_stand_in as stand_in
 from tests.unit.raft.logs import SAMPLES
 from tests.unit.story.test_log_printer import CAMPAIGN, at
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 RUN = str(SAMPLES / "consul-1.15")
 
@@ -155,3 +156,15 @@ def test_a_story_that_goes_on_tells_an_election_while_the_servers_say_nothing() 
     records = flow.Source(iter([*events, *flow.events_of(lines[:1])]), goes_on=True).records()
     kinds = [type(conclusion).__name__ for conclusion in records]
     assert kinds.index("Election") == len(CAMPAIGN)
+
+
+class Locked(type(Path())):  # type: ignore[misc]  # the class of this system's paths
+    """A file in a folder that may not be searched."""
+
+    def lstat(self) -> os.stat_result:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def test_in_a_folder_that_may_not_be_searched_a_word_is_a_lab_and_a_path_is_a_file() -> None:
+    assert not log_files.is_there(Locked("ada"), unknown=False)
+    assert log_files.is_there(Locked("logs/consul1.log"))
