@@ -64,7 +64,7 @@ def test_after_the_engine_was_stopped_the_lab_is_stopped_and_starts_as_the_same_
         result = dora.run(*words)
         assert result.code == 1
         assert engine.host in result.sentence()
-        assert "labctl doctor --fix" in result.sentence()
+        assert "start that one, or correct DOCKER_HOST" in result.sentence()
     engine.start()
     status = dora.run("status", lab, "--json")
     assert status.code == 3
@@ -81,7 +81,7 @@ def test_after_the_engine_died_with_its_machine_up_brings_the_same_cluster_back(
     assert (engine.folder / "docker.pid").exists()
     result = dora.run("up", lab)
     assert result.code == 1
-    assert "labctl doctor --fix" in result.sentence()
+    assert "start that one, or correct DOCKER_HOST" in result.sentence()
     engine.start()
     status = dora.run("status", lab, "--json")
     assert status.code == 3
