@@ -60,10 +60,10 @@ def elsewhere(made: Room, person: Person, **keys: Any) -> Room:
 def waiting(made: Room, *words: str, into: Path, verb: str, holder: int) -> subprocess.Popen[str]:
     """Start a command that has to wait for another one, and says so."""
     process = made.person.start(*made.words(*words), into=into)
-    wait_until(lambda: "Waiting for" in into.read_text(), HELD_SECONDS, "what the second waits for")
     where = rf"process {holder} on {os.uname().nodename}, stopped, for \d+ s"
     said = rf"^Waiting for \S+'s `labctl workshop {verb}` \({where}\)$"
-    assert re.search(said, into.read_text(), re.MULTILINE), into.read_text()
+    # A host that is slow to answer is waited for before, and that is said too.
+    wait_until(lambda: re.search(said, into.read_text(), re.MULTILINE), HELD_SECONDS, "what the second waits for")
     assert process.poll() is None
     return process
 
