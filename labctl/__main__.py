@@ -13,7 +13,7 @@ def main() -> None:
 
         code = run(sys.argv[1:])
     except KeyboardInterrupt:
-        sys.stderr.write("error: Interrupted.\n")
+        sys.stderr.write("Interrupted.\n")
         code = 130
     # The work is done: nothing is left to interrupt.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -21,7 +21,7 @@ from labctl.cli.options import (
     viewer,
 )
 from labctl.cli.output import print_json, say
-from labctl.cli.times import Time
+from labctl.cli.times import Amount, Time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,7 +154,7 @@ def one_way_command(
 
 
 @fault_command.command("loss", short_help="Drop some of the packets.")
-@click.argument("percent", type=float)
+@click.argument("percent", type=Amount("labctl fault loss 30 leader"))
 @click.argument("target", default="any", shell_complete=complete_target)
 @_options
 def loss_command(
@@ -167,7 +167,7 @@ def loss_command(
 
 
 @fault_command.command("rate", short_help="Limit bandwidth.")
-@click.argument("kilobytes", type=int)
+@click.argument("kilobytes", type=Amount("labctl fault rate 50 leader", whole=True))
 @click.argument("target", default="any", shell_complete=complete_target)
 @_options
 def rate_command(
@@ -180,7 +180,7 @@ def rate_command(
 
 
 @fault_command.command("delay", short_help="Delay outgoing packets.")
-@click.argument("milliseconds", type=int)
+@click.argument("milliseconds", type=Amount("labctl fault delay 200 leader", whole=True))
 @click.argument("target", default="any", shell_complete=complete_target)
 @click.option("--jitter", type=int, default=0, metavar="MS", help="By how many milliseconds more or less, at random.")
 @_options

@@ -229,7 +229,9 @@ def complain(sentence: str, code: ExitCode, *, as_json: bool) -> int:
             from labctl.terminal.style import coloured, harmless, paint
 
             sign = paint("error:", "red", colour=coloured(sys.stderr))
-            click.echo(f"{sign} {harmless(sentence)}", err=True)
+            # Ctrl-C is the user's own doing, and the usual end of what follows a log.
+            said = harmless(sentence) if sentence.startswith("Interrupted") else f"{sign} {harmless(sentence)}"
+            click.echo(said, err=True)
         sys.stderr.flush()
     except OSError:
         # Nowhere to say it; the exit code still does, which Python would replace by its own.

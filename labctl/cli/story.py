@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from click.shell_completion import CompletionItem
+
     from labctl.raft.collection import Record
     from labctl.raft.timers import Timers
     from labctl.story.file_names import FileNames
@@ -31,10 +33,25 @@ OBJECTS_OF_A_ROUND = 50_000
 """New objects between two searches for reference cycles: a story makes millions of objects and no cycles."""
 
 
+def _complete_sample(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The matching recordings."""
+    from click.shell_completion import CompletionItem
+
+    from labctl.story.log_files import sample_names
+
+    return [CompletionItem(name) for name in sample_names() if name.startswith(incomplete)]
+
+
 @click.command("story", short_help="Show who stood, who voted, who won, and why.")
 @click.argument("what", nargs=-1, metavar="[LAB | FILE... | -]")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what happens from now on.")
-@click.option("--sample", metavar="NAME", default="", help="A recording that labctl ships, such as 2015.")
+@click.option(
+    "--sample",
+    metavar="NAME",
+    default="",
+    help="A recording that labctl ships, such as 2015.",
+    shell_complete=_complete_sample,
+)
 @click.option("--since", metavar="TIME", help="Only from then on: 10m ago, or 2021-01-24T00:02:16.")
 @click.option("--election", type=click.IntRange(1), metavar="N", help="Only the N-th election.")
 @click.option("--lines", is_flag=True, help="Show the line that each event was read from.")

@@ -1,4 +1,4 @@
-"""How people write a time on the command line."""
+"""How people write a time, or an amount before the servers that it is for, on the command line."""
 
 from __future__ import annotations
 
@@ -27,3 +27,20 @@ class Time(click.ParamType[float]):
         if match is None:
             self.fail(f"{value!a} is no time: write 30s, 2m or 1h.", param, ctx)
         return float(match[1]) * _UNITS[match[2]]
+
+
+class Amount(click.ParamType[float]):
+    """A number that stands before the servers it is for: those who write it behind them are told so."""
+
+    name = "number"
+
+    def __init__(self, example: str, *, whole: bool = False) -> None:
+        self._example, self._whole = example, whole
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        try:
+            return int(value) if self._whole else float(value)
+        except ValueError:
+            kind = "whole number" if self._whole else "number"
+            self.fail(f"{value!a} is no {kind}. It comes first, then the servers: `{self._example}`.", param, ctx)

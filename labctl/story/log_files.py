@@ -502,9 +502,14 @@ def multiplier_of(recordings: Iterable[Recording]) -> int | None:
     return multiplier if type(multiplier) is int and multiplier in MULTIPLIERS else None
 
 
+def sample_names() -> list[str]:
+    """The recordings that labctl ships, in the order of the alphabet."""
+    return sorted(path.name for path in SAMPLES.iterdir() if path.is_dir() and not path.name.startswith((".", "_")))
+
+
 def sample(name: str) -> list[Recording]:
     """A recording that labctl ships. Raises LabctlError (usage) where there is none of that name."""
-    names = sorted(path.name for path in SAMPLES.iterdir() if path.is_dir() and not path.name.startswith((".", "_")))
+    names = sample_names()
     if name not in names:
         raise LabctlError(f"There is no sample {name!a}: there are {', '.join(names)}.", ExitCode.USAGE)
     return [

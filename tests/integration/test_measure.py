@@ -101,7 +101,7 @@ def test_interrupted_it_shows_what_it_has_and_brings_the_leader_back(
     wait_until(lambda: down(ada, lab), ELECTION_SECONDS, "the second leader to be paused")
     process.send_signal(number)
     _, err = process.communicate(timeout=ELECTION_SECONDS)
-    assert (process.returncode, err) == (130, "error: Interrupted.\n")
+    assert (process.returncode, err) == (130, "Interrupted.\n")
     shown = into.read_text(encoding="utf-8")
     assert f"The leader of the lab {lab} was paused 1 of 9 times" in shown
     assert "detection" in shown

@@ -237,7 +237,7 @@ def test_a_followed_log_shows_the_next_election_as_it_happens_and_ends_with_ctrl
         assert time.monotonic() - begun < 2
         assert process.returncode == 130
         *notes, last = about_us(err).strip().splitlines()
-        assert (last, all(note.startswith("Note: ") for note in notes)) == ("error: Interrupted.", True), err
+        assert (last, all(note.startswith("Note: ") for note in notes)) == ("Interrupted.", True), err
         winners = re.findall(r"^\S+ (consul\d) .* won the election", log.read_text(), re.MULTILINE)
         assert len(winners) == 1
         assert winners != [leader]

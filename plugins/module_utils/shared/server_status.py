@@ -152,7 +152,7 @@ def disagreement(views: list[View], stopped: Sequence[Member] = ()) -> str | Non
     """
     silent = [view for view in views if view.problem]
     if silent:
-        return "; ".join(f"{view.name} {view.problem}" for view in silent)
+        return _silent(silent)
     undecided = [view.name for view in views if not view.leader]
     if undecided:
         return f"{listed(undecided)} know{_s(undecided)} no leader"
@@ -178,6 +178,20 @@ def disagreement(views: list[View], stopped: Sequence[Member] = ()) -> str | Non
             f"{listed(legacy)} {'has' if len(legacy) == 1 else 'have'} not yet left the legacy mode of access control"
         )
     return None
+
+
+def _silent(views: list[View]) -> str:
+    """Why servers gave no answer, each reason once: `consul1 and consul2 are not running`."""
+    names: dict[str, list[str]] = {}
+    for view in views:
+        names.setdefault(view.problem or "", []).append(view.name)
+    return "; ".join(f"{listed(of)} {_plural_of(why) if len(of) > 1 else why}" for why, of in names.items())
+
+
+def _plural_of(predicate: str) -> str:
+    """What is said of one server, said of several."""
+    verb, blank, rest = predicate.partition(" ")
+    return {"is": "are", "does": "do"}.get(verb, verb) + blank + rest
 
 
 def _uncounted(view: View, views: list[View], everybody: Sequence[View | Member]) -> str | None:

@@ -54,6 +54,12 @@ def test_a_target_is_completed_from_what_was_typed() -> None:
     assert offered("labctl fault kill x") == []
 
 
+def test_a_sample_is_completed_from_what_was_typed() -> None:
+    assert offered("labctl story --sample lost-") == ["lost-leader", "lost-quorum"]
+    assert "2015" in offered("labctl story --sample ")
+    assert offered("labctl story --sample x") == []
+
+
 @pytest.mark.usefixtures("labs")
 def test_of_several_servers_the_last_is_completed_with_one_that_is_not_named_yet() -> None:
     assert offered("labctl fault kill consul1,") == ["consul1,consul2", "consul1,consul3"]

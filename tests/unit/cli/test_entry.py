@@ -38,7 +38,7 @@ def test_ctrl_c_before_anything_was_begun_is_a_sentence(
         raise KeyboardInterrupt
 
     assert ends_with(monkeypatch, interrupted) == 130
-    assert capsys.readouterr().err == "error: Interrupted.\n"
+    assert capsys.readouterr().err == "Interrupted.\n"
 
 
 def test_ctrl_c_after_everything_was_done_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,22 @@ def test_what_is_no_time_is_wrong_usage(words: list[str], text: str, capsys: pyt
     assert shown.out == ""
 
 
+@pytest.mark.parametrize(
+    ("verb", "kind", "example"),
+    [
+        ("loss", "number", "labctl fault loss 30 leader"),
+        ("rate", "whole number", "labctl fault rate 50 leader"),
+        ("delay", "whole number", "labctl fault delay 200 leader"),
+    ],
+)
+def test_an_amount_behind_its_server_is_told_where_it_belongs(
+    verb: str, kind: str, example: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["fault", verb, "consul1", "30"]) == ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert f"'consul1' is no {kind}. It comes first, then the servers: `{example}`." in said
+
+
 @pytest.mark.parametrize("digits", [17, 400, 5000])
 def test_a_seed_is_a_number_that_every_reader_of_json_knows(digits: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["chaos", "zz-no-such-lab", "--seed", "9" * digits, "--dry-run"]) == ExitCode.USAGE

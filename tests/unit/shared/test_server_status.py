@@ -233,6 +233,18 @@ def test_a_server_that_lost_its_data_has_no_vote_until_the_leader_knows_it_anew(
     )
 
 
+def test_servers_that_are_silent_for_the_same_reason_are_told_together() -> None:
+    first, second, third = ready_views()
+    down = [replace(view, problem="is not running") for view in (first, third)]
+    assert server_status.disagreement([down[0], second, down[1]]) == "consul1 and consul3 are not running"
+    hung = [replace(view, problem="does not answer (timed out)") for view in (second, third)]
+    assert server_status.disagreement([down[0], *hung]) == (
+        "consul1 is not running; consul2 and consul3 do not answer (timed out)"
+    )
+    odd = [replace(view, problem="answered with something that is not an agent") for view in (first, second)]
+    assert str(server_status.disagreement([*odd, third])).startswith("consul1 and consul2 answered with")
+
+
 def test_two_servers_without_a_leader_are_both_named() -> None:
     views = [replace(view, leader="") if view.name != "consul1" else view for view in ready_views()]
     assert server_status.disagreement(views) == "consul2 and consul3 know no leader"

@@ -231,7 +231,7 @@ def test_a_pipe_into_which_nobody_writes_is_waited_for_and_that_is_said(tmp_path
         said = process.communicate(timeout=20)[1]
     finally:
         process.kill()
-    assert (process.returncode, said) == (130, b"error: Interrupted.\n")
+    assert (process.returncode, said) == (130, b"Interrupted.\n")
 
 
 def test_a_pipe_into_which_somebody_writes_at_last_is_read(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
