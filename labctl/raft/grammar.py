@@ -509,6 +509,12 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "transfer_done_or_lost",
+        "consul v1.7.0 agent/consul/leader.go:133; consul v1.7.0 agent/consul/leader.go:197",
+        r"failed to (?P<error>transfer) leadership(?: attempt, will retry)?(?::|$)",
+        "consul",
+    ),
+    Rule(
+        "transfer_done_or_lost",
         "consul v1.7.0 agent/consul/leader.go:139",
         r"successfully transferred leadership",
         "consul",
