@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 SPEAKING = frozenset({"follower_entered", "candidate_entered", "leader_entered"})
 """What a server says with its own address: `Node at 10.0.0.1:8300`."""
+_REFUSES = frozenset({"vote_rejected_by_me", "prevote_rejected_by_me"})
 BACK = timedelta(seconds=2)
 """A restart comes later in time: where a log goes back to an earlier time, another server's log follows."""
 MOST = 64
@@ -53,6 +54,10 @@ class Speakers:
             return
         address = own_address(event)
         if address is None:
+            # No server asks itself.
+            self.are_several = self.are_several or (
+                event.event in _REFUSES and event.peer is not None and event.peer == self._now
+            )
             return
         if address not in self.addresses and len(self.addresses) < MOST:
             self.addresses.append(address)

@@ -126,6 +126,8 @@ def _of_one(
 def several(name: str, speakers: Speakers) -> str:
     """Note that a log is of several servers and does not show which line is whose."""
     there = speakers.addresses
+    if len(there) == 1:
+        return f"{name} is of {there[0]} and of another server, and does not say whose a line is."
     some = ", ".join(there[:5]) + (f" and {len(there) - 5} more" if len(there) > 5 else "")  # noqa: PLR2004
     return f"{name} is of {len(there)} servers ({some}) and does not say whose a line is."
 

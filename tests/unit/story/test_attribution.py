@@ -13,7 +13,7 @@ import pytest
 from labctl.errors import ExitCode, LabctlError
 from labctl.story import source as flow
 from labctl.story.log_names import servers_of
-from tests.unit.story.election_logs import LOGS, ONE, THREE, TWO, essence, story, text
+from tests.unit.story.election_logs import LOGS, ONE, THREE, TWO, essence, line, story, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -248,6 +248,14 @@ RESTART = [
         '[Candidate]" term=9'
     ),
 ]
+
+
+def test_a_log_in_which_a_server_refuses_itself_is_of_two(tmp_path: Path) -> None:
+    refuses = "rejecting vote request since we have a leader: from=10.0.0.1:8300 leader=10.0.0.2:8300"
+    (tmp_path / "b1.log").write_text(text([*ONE[1:3], line("25.000", "WARN", refuses)]), encoding="utf-8")
+    told, notes = story(tmp_path / "b1.log")
+    assert all(event.event != "vote_rejected_by_me" for event in told.events)
+    assert "b1.log is of 10.0.0.1:8300 and of another server, and does not say whose a line is. Only" in notes[0]
 
 
 def test_a_server_that_has_another_address_after_a_restart_is_one_server(tmp_path: Path) -> None:
