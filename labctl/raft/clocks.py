@@ -1,5 +1,7 @@
 """Clocks that contradict each other by more than a moment: nobody can hear of a leader before it leads.
 
+Nor is an older term won after a newer one: a majority has given its votes in that.
+
 Up to two seconds `merge` moves a server's lines. A larger difference cannot be corrected without a guess, but a
 reader has to know about it: the order of the story is then not the order of the events.
 """
@@ -40,11 +42,21 @@ class _Said(NamedTuple):
     where: str
 
 
+class _Won(NamedTuple):
+    """A term that a server won."""
+
+    term: int
+    server: str
+    said: _Said
+
+
 class Clocks:
     """What servers say of the same moments, each by its own clock."""
 
     def __init__(self) -> None:
         self._leads: dict[str, list[_Said]] = {}
+        self._stood: dict[str, int | None] = {}
+        self._won: list[_Won] = []
         self.hears: dict[tuple[str, str], list[_Said]] = {}
         self._known_since: dict[str, datetime] = {}
         self._ends: dict[str, tuple[datetime, datetime]] = {}
@@ -59,8 +71,15 @@ class Clocks:
             self._ends[server] = (min(begin, time), max(end, time))
         if event.event in _KNOWN and server not in self._known_since:
             self._known_since[server] = time
+        if event.event == "candidate_entered":
+            self._stood[server] = event.term
+        elif event.event == "follower_entered":
+            self._stood.pop(server, None)
         if event.event == "leader_entered":
             _keep(self._leads.setdefault(server, []), event)
+            term = self._stood.pop(server, None)
+            if term is not None and len(self._won) < MOST:
+                self._won.append(_Won(term, server, _Said(time, _place_of(event))))
         elif event.peer and event.event in _HEARS:
             key = (server, event.peer)
             if key in self.hears or len(self.hears) < MOST_SERVERS * MOST_SERVERS:
@@ -68,6 +87,7 @@ class Clocks:
 
     def notes(self, names: Names) -> Iterator[str]:
         """Say which clocks contradict each other, by how much, and which lines say so."""
+        noted: set[frozenset[str]] = set()
         heard: dict[tuple[str, str], list[_Said]] = {}
         for (server, peer), said in self.hears.items():
             leader = names.server(peer)
@@ -77,11 +97,28 @@ class Clocks:
             apart = self._apart(server, leader, sorted(said))
             if apart is not None:
                 late, line, cause = apart
+                noted.add(frozenset((server, leader)))
                 behind, other = (server, leader) if late > timedelta() else (leader, server)
                 yield (
                     f"{behind}'s clock is about {duration(abs(late.total_seconds()))} behind {other}'s: {server} hears "
                     f"at {line.where} that {leader} leads, and {leader} says so itself at {cause.where}."
                 )
+
+        yield from self._of_terms(noted)
+
+    def _of_terms(self, noted: set[frozenset[str]]) -> Iterator[str]:
+        """Say which clocks have an older term won after a newer one, but those that are noted."""
+        won = sorted(self._won, key=lambda victory: victory.said.time)
+        for older, newer in ((late, early) for at, late in enumerate(won) for early in won[:at]):
+            pair, by = frozenset((older.server, newer.server)), older.said.time - newer.said.time
+            if older.term >= newer.term or by <= LEAST or len(pair) == 1 or pair in noted:
+                continue
+            noted.add(pair)
+            yield (
+                f"{older.server}'s clock is at least {duration(by.total_seconds())} ahead of {newer.server}'s, or they "
+                f"are of two clusters: {older.server} wins term {older.term} at {older.said.where}, when "
+                f"{newer.server} has won term {newer.term} already, at {newer.said.where}."
+            )
 
     def _apart(self, server: str, leader: str, said: Sequence[_Said]) -> tuple[timedelta, _Said, _Said] | None:
         """How far apart two clocks are, with two lines that say so; None where nothing contradicts that they agree."""
@@ -116,5 +153,8 @@ def _at(causes: Sequence[_Said], time: datetime, late: timedelta) -> _Said | Non
 
 def _keep(lines: list[_Said], event: Event) -> None:
     if event.time is not None and len(lines) < MOST:
-        where = f"{event.file}:{event.line_no}" if event.file else f"line {event.line_no}"
-        lines.append(_Said(event.time, where))
+        lines.append(_Said(event.time, _place_of(event)))
+
+
+def _place_of(event: Event) -> str:
+    return f"{event.file}:{event.line_no}" if event.file else f"line {event.line_no}"

@@ -78,6 +78,34 @@ def test_several_leaderships_that_are_heard_of_equally_late_are_no_accident(tmp_
     assert note.startswith("n2's clock is about 2 h 11 min behind n1's: n1 hears at n1.log:2 that n2 leads")
 
 
+def wins(second: float, number: int, term: int) -> list[str]:
+    node = f"Node at 10.0.0.{number}:8300"
+    return [
+        f"2024-01-08T11:00:{second:06.3f}Z [INFO]  agent.server.raft: {said}"
+        for said in (
+            f'entering candidate state: node="{node} [Candidate]" term={term}',
+            f"election won: term={term} tally=2",
+            f'entering leader state: leader="{node} [Leader]"',
+        )
+    ]
+
+
+def test_an_older_term_that_is_won_after_a_newer_one_is_of_another_clock_or_cluster(tmp_path: Path) -> None:
+    assert notes_of(tmp_path, wins(29, 1, 2), wins(9, 2, 4)) == [
+        (
+            "n1's clock is at least 20.0 s ahead of n2's, or they are of two clusters: n1 wins term 2 at n1.log:3, "
+            "when n2 has won term 4 already, at n2.log:3."
+        )
+    ]
+
+
+@pytest.mark.parametrize(("second", "term"), [(29, 5), (12, 2)])
+def test_a_newer_term_that_is_won_later_or_an_older_one_just_then_is_not_noted(
+    tmp_path: Path, second: float, term: int
+) -> None:
+    assert notes_of(tmp_path, wins(second, 1, term), wins(9, 2, 4)) == []
+
+
 @pytest.mark.parametrize("name", SCENARIOS)
 @pytest.mark.parametrize("seconds", [0.0, -1.5, 1.5])
 def test_the_clocks_of_real_labs_do_not_contradict_each_other(name: str, seconds: float) -> None:
