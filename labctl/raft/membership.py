@@ -40,7 +40,7 @@ _REMEMBERED = 64
 SAYS_WHO_VOTES = frozenset(
     {
         *("config_change", "config_initial", "config_recovered", "bootstrap_attempt", "bootstrap_failed"),
-        *("votes_needed", "prevote_won", "prevote_lost", "quorum_lost_stepdown"),
+        *("votes_needed", "prevote_won", "prevote_lost", "election_won", "quorum_lost_stepdown"),
     }
 )
 """The events that `Membership` takes in; a log has many others."""
@@ -137,6 +137,7 @@ class Membership:
             "votes_needed": self._count,
             "prevote_won": self._count,
             "prevote_lost": self._count,
+            "election_won": self._win,
             "quorum_lost_stepdown": self._lose,
         }
 
@@ -239,6 +240,13 @@ class Membership:
         self._counted = counted
         if self.members is not None and counted != self.needed:
             # Its log has another list: one that no line here has, or one that is old. Neither is known.
+            self._doubt()
+        return event
+
+    def _win(self, event: Event) -> Event:
+        """Fewer votes than a majority of the list has were enough: the winner has another one."""
+        tally = number_of(event.values.get("tally"))
+        if tally is not None and self.members is not None and tally < (self.needed or 0):
             self._doubt()
         return event
 

@@ -248,6 +248,16 @@ def test_without_a_list_the_majority_is_that_of_the_candidate() -> None:
     assert (membership.voters, membership.needed) == (None, 3)
 
 
+def test_a_victory_with_fewer_votes_than_a_majority_shows_that_the_list_is_old() -> None:
+    membership = Membership(NAMES)
+    found = "consul: Found expected number of peers, attempting bootstrap: 10.0.0.1:8300,10.0.0.2:8300,10.0.0.3:8300"
+    for said in (found, "raft: Election won. Tally: 2"):
+        membership.feed(event_of(f"2018/01/24 19:03:24 [INFO] {said}"))
+    assert membership.needed == 2
+    membership.feed(event_of("2018/01/24 19:03:24 [INFO] raft: Election won. Tally: 1"))
+    assert membership.voters is None
+
+
 def test_who_is_no_voter_any_more_counts_with_an_old_list() -> None:
     names = Names()
     for number in range(1, 6):
