@@ -59,9 +59,10 @@ def without_majority(silences: Iterable[float], needed: int | None) -> float | N
 
     Args:
         silences: in seconds, of each silent server.
-        needed: the votes that are a majority; where nobody knows, all that are silent count.
+        needed: the votes that are a majority; where nobody knows, all that are silent count. Of a single one that is
+            silent, there is a majority without it, unless it is one of two.
     """
     longest = sorted(silences, reverse=True)
     # Of n = 2 * needed - 1 servers, the majority is gone when the n - needed + 1 = needed-th of them falls silent.
-    at = len(longest) - 1 if needed is None else needed - 1
+    at = max(len(longest) - 1, 1) if needed is None else needed - 1
     return longest[at] if 0 <= at < len(longest) else None

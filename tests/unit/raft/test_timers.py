@@ -47,7 +47,14 @@ def test_a_duration_is_read_as_go_writes_it(text: str | None, seconds: float | N
 
 @pytest.mark.parametrize(
     ("silences", "needed", "expected"),
-    [([0.5, 2.0], 2, 0.5), ([0.5], 2, None), ([3.0, 1.0, 2.0, 0.1], 3, 1.0), ([3.0, 1.0], None, 1.0), ([], None, None)],
+    [
+        ([0.5, 2.0], 2, 0.5),
+        ([0.5], 2, None),
+        ([3.0, 1.0, 2.0, 0.1], 3, 1.0),
+        ([3.0, 1.0], None, 1.0),
+        ([0.5], None, None),
+        ([], None, None),
+    ],
 )
 def test_the_majority_is_gone_when_as_many_are_silent_as_were_needed(
     silences: list[float], needed: int | None, expected: float | None
