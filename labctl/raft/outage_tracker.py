@@ -37,6 +37,7 @@ class Outage:
         ended_by: it was `reached` again, it was `removed` from the cluster, or the `leadership` ended; None while it
             lasts.
         behind: the first entry of the log that it was sent because it had missed it, or None.
+        answered: when it answered since its leader last said so, though it was not in step yet.
         silent: how long it had been silent when the leader last said so, in seconds.
         evidence: the last line that says so.
     """
@@ -48,6 +49,7 @@ class Outage:
     until: datetime | None = None
     ended_by: OutageEnd | None = None
     behind: int | None = None
+    answered: datetime | None = field(default=None, compare=False)
     silent: float | None = None
     evidence: Evidence | None = field(default=None, compare=False)
 
@@ -58,7 +60,7 @@ class Outage:
 
     def complain(self, event: Event) -> None:
         """Take in another line that says so. Since Consul 0.5 `failed to contact` says how long it has been."""
-        self.evidence = Evidence(event.server, event.file, event.line_no)
+        self.evidence, self.answered = Evidence(event.server, event.file, event.line_no), None
         silent = seconds_of(event.values.get("time")) if event.event == "peer_unreachable" else None
         if silent is None:
             return
@@ -90,6 +92,7 @@ class OutageTracker:
         elif event.event == BEHIND:
             entry = number_of(event.values.get("next"))
             outage.behind = outage.behind if entry is None else entry
+            outage.answered = outage.answered or event.time
         elif event.event == BACK:
             return self._end(key, event.time, "reached", names)
         elif event.event == REMOVED:
@@ -110,6 +113,8 @@ class OutageTracker:
         outage = self._open.pop(key)
         outage.server = names(outage.server) or outage.server
         outage.until, outage.ended_by = time, by
+        if outage.answered is not None and by != "removed":
+            outage.until, outage.ended_by = outage.answered, "reached"
         return outage
 
     def end(self, time: datetime | None, names: Names, *, leads: bool = False) -> list[Outage]:
@@ -121,7 +126,7 @@ class OutageTracker:
         """The servers that the leader cannot reach just now, each once, with the last line that says so."""
         evidence: dict[str, Evidence] = {}
         for outage in self._open.values():
-            if outage.evidence is not None:
+            if outage.evidence is not None and outage.answered is None:
                 evidence.setdefault(names(outage.server) or outage.server, outage.evidence)
         return sorted(evidence.items())
 

@@ -60,22 +60,39 @@ def test_what_the_server_had_missed_is_part_of_it() -> None:
     (outage,) = story_of(*LEADS, KNOWN, HEARTBEAT, BEHIND, BACK).outages
     assert outage.behind == 12
     assert summary_sentences.of_outage(outage) == (
-        "consul1, the leader of term 4, could not reach 10.0.0.3:8300 for 6.5 s, until 10.0.0.3:8300 answered again; "
-        "then it was sent what it had missed, from entry 12 on."
+        "consul1, the leader of term 4, could not reach 10.0.0.3:8300 for about 6 s, until 10.0.0.3:8300 answered "
+        "again; then it was sent what it had missed, from entry 12 on."
     )
 
 
 def test_a_lease_that_ran_out_is_told_beside_the_one_that_was_set() -> None:
-    story = story_of(*LEADS, CONTACT, GIVES_UP)
+    story = story_of(*LEADS, CONTACT, CONTACT.replace("u3", "u2"), GIVES_UP)
     (leadership,) = story.leaders
     assert leadership.without_majority == 2.5
-    ends = "until it could not reach a majority for 2.50 s"
+    ends = "until it could not reach a majority for 2.5 s"
     assert summary_sentences.of_leadership(leadership) == f"consul1 led in term 4 for about 5 s, {ends}."
 
 
 @pytest.mark.parametrize("lines", [(HEARTBEAT, BACK), (*LEADS, BACK), (*LEADS, BEHIND), (*LEADS, REMOVED)])
 def test_who_does_not_lead_or_lost_nobody_has_no_outage(lines: tuple[str, ...]) -> None:
     assert story_of(*lines).outages == []
+
+
+def test_that_one_server_was_silent_does_not_show_since_when_there_was_no_majority() -> None:
+    (leadership,) = story_of(*LEADS, CONTACT, GIVES_UP).leaders
+    assert (leadership.ended_by, leadership.without_majority) == ("quorum_lost", None)
+
+
+def test_who_answers_with_an_older_log_is_reached_though_it_is_not_in_step_yet() -> None:
+    (outage,) = story_of(*LEADS, KNOWN, HEARTBEAT, BEHIND).outages
+    assert shown(outage) == ("10.0.0.3:8300", "03.000", "09.000", "reached")
+
+
+def test_of_an_outage_whose_end_no_line_shows_it_is_not_said_that_it_lasts() -> None:
+    (outage,) = story_of(*LEADS, KNOWN, HEARTBEAT).outages
+    assert summary_sentences.of_outage(outage) == (
+        "consul1, the leader of term 4, could not reach 10.0.0.3:8300; no line shows that it has answered since."
+    )
 
 
 def test_who_is_cut_off_in_a_real_log_comes_back_and_catches_up() -> None:
