@@ -324,7 +324,8 @@ def of_one_election(source: Source, number: int) -> Iterator[Record]:
     return replace(
         whole,
         events=_around(whole.events, election),
-        incidents=[incident for incident in whole.incidents if incident.covers(election.start)],
+        # What sums up several times without a leader is about other elections, too.
+        incidents=[it for it in whole.incidents if it.kind != "flapping" and it.covers(election.start)],
         elections=[election],
         pre_votes=[],
         leaders=[leader for leader in whole.leaders if (leader.server, leader.term) == mine],

@@ -35,6 +35,26 @@ def test_one_election_has_the_events_of_its_term_and_the_timeout_before() -> Non
     assert [(leadership.server, leadership.term) for leadership in story.leaders] == [("consul2", 2)]
 
 
+def test_one_election_has_no_sentence_about_all_of_them(tmp_path: Path) -> None:
+    begin = "2021-01-24T00:00:{:02}.000Z [{}]  agent.server.raft: {}\n"
+    stands, leads = (
+        'entering candidate state: node="Node at 10.0.0.1:8300 [Candidate]" term={}',
+        "entering leader state",
+    )
+    lines = [
+        begin.format(10 * at + after, level, said.format(at + 2))
+        for at in range(5)
+        for after, level, said in (
+            (1, "INFO", stands), (2, "INFO", leads), (9, "WARN", "failed to contact quorum of nodes, stepping down"),
+        )
+    ]  # fmt: skip
+    (tmp_path / "n1.log").write_text("".join(lines), encoding="utf-8")
+    source = flow.source([str(tmp_path / "n1.log")])
+    assert "flapping" in {incident.kind for incident in collect(source.records()).incidents}
+    (incident, *_) = collect(flow.of_one_election(flow.source([str(tmp_path / "n1.log")]), 3)).incidents
+    assert incident.kind == "no_leader"
+
+
 @pytest.mark.parametrize(("log", "words"), [(RUN, "the story has 17, 1 to 17"), ("", "the story has 0")])
 def test_an_election_that_there_is_not_is_wrong_usage(tmp_path: Path, log: str, words: str) -> None:
     quiet = tmp_path / "quiet.log"
