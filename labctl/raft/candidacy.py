@@ -27,6 +27,7 @@ class Candidacy:
         server: who.
         term, term_source, cause, start, waited: as an election has them.
         unprompted: no line says why it became a candidate, which it had not been before.
+        was_follower: its log shows that it was a follower before.
         asked: some line shows that it asked for votes, and not for pre-votes only.
         may_ask_first: its version may be one that asks for pre-votes and says nothing of those that it loses.
         pre_vote: what lines say of its pre-vote; None where they say nothing.
@@ -37,6 +38,7 @@ class Candidacy:
         quorum: as an election has it.
         not_asked: the servers that it could not ask, and when it last said so.
         unreached: those of them that it never reached: a mere timeout may belong to an earlier campaign.
+        no_route: those of them to which its own machine had no route.
     """
 
     server: str
@@ -49,6 +51,7 @@ class Candidacy:
     ended: Ended | None = None
     stood_again: int | None = None
     unprompted: bool = False
+    was_follower: bool = False
     asked: bool = False
     may_ask_first: bool = False
     needed: int | None = None
@@ -62,6 +65,7 @@ class Candidacy:
     pre_refusals: list[Refusal] = field(default_factory=list)
     not_asked: dict[str, datetime | None] = field(default_factory=dict)
     unreached: set[str] = field(default_factory=set)
+    no_route: set[str] = field(default_factory=set)
     begun: int = 0
     over: int | None = None
     evidence: list[Evidence] = field(default_factory=list)
@@ -94,6 +98,11 @@ class Candidacy:
         else:
             self.refuse(refusal)
         add_evidence(self.evidence, event)
+
+    @property
+    def had_no_network(self) -> bool:
+        """Whether it had no route to any of the servers that it could not ask."""
+        return bool(self.no_route) and self.no_route >= self.not_asked.keys()
 
     @property
     def only_asked_beforehand(self) -> bool:

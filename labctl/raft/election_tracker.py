@@ -32,6 +32,8 @@ UNSETTLED = 64
 """Candidacies that are kept open until it is known what their rivals came to."""
 SETTLED_AFTER = timedelta(seconds=5)
 """An election is reported this long after its end: by then, all servers that were asked have answered."""
+_UNREAD = "\0"
+"""A voter whose log is not read: no server is called so."""
 RIVALS_APART = timedelta(seconds=20)
 """Candidates of one term stand at most this far apart: no election timeout of Consul is longer."""
 
@@ -217,6 +219,8 @@ class ElectionTracker:
     def _is_cut_off(self, candidacy: Candidacy) -> bool:
         """Whether it could reach nobody from its beginning to its end: what it asks is sent again until it arrives."""
         others = [name for name in self._progress.servers if name != candidacy.server]
+        # A voter whose log is not read is in no fault that is known, but for one that cuts the candidate off from all.
+        others += [] if self._reads_all() or not others else [_UNREAD]
         return bool(others) and all(
             self._is_apart(candidacy.server, name, time) or self._is_apart(name, candidacy.server, time)
             for name in others
@@ -238,6 +242,7 @@ class ElectionTracker:
             candidacy.refusals, candidacy.waited, "won" if candidacy.pre_vote == "won" else None,
             self._outcome(candidacy, rivals),
             cut_off and candidacy.ended != "won", candidacy.evidence, candidacy.quorum,
+            no_network=cut_off and candidacy.ended != "won" and candidacy.had_no_network,
         )  # fmt: skip
 
     def _outcome(self, candidacy: Candidacy, rivals: list[Candidacy]) -> Outcome:
@@ -289,6 +294,7 @@ def _pre_vote(candidacy: Candidacy, *, cut_off: bool, went_on: bool) -> PreVote:
         candidacy.needed, candidacy.pre_refusals, candidacy.waited, outcome,
         outcome == "lost" and candidacy.pre_vote != "lost",
         cut_off and outcome != "won", candidacy.evidence, candidacy.quorum,
+        no_network=cut_off and outcome != "won" and candidacy.had_no_network,
     )  # fmt: skip
 
 

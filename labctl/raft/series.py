@@ -68,7 +68,7 @@ def _likeness(attempt: Election | PreVote) -> tuple[object, ...]:
     return (
         type(attempt), attempt.outcome, attempt.cause, sorted(attempt.votes), attempt.tally, attempt.needed,
         sorted(map(str, refusals)),
-        won_before, attempt.cut_off,
+        won_before, attempt.cut_off, attempt.no_network,
     )  # fmt: skip
 
 

@@ -33,6 +33,7 @@ class ServerState:
     tells_requests: bool = False  # its log has lines of level debug, and so those of a newer term in a request
     ending: EndedBy | None = None
     transferring: datetime | None = None
+    tells_timeouts: bool = False  # its log has lines of timeouts
     asks_first: bool = False
     is_new: bool | None = None  # its lines are worded as those of Consul 1.11 and later; None where none shows it
     asks_at_once: bool = False  # it won an election of which no line says that it had asked for pre-votes

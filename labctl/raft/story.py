@@ -37,14 +37,18 @@ if TYPE_CHECKING:
     from labctl.raft.candidacy import Ended
     from labctl.raft.collection import Completed, LeadersKnown
     from labctl.raft.lost_quorum import LostQuorum
-    from labctl.raft.records import EndedBy
+    from labctl.raft.records import EndedBy, Leadership
 
 TRANSFER_SECONDS = 10.0
 """How long a transfer of leadership may take: the longest election timeout that Consul can be given."""
 
 LATE_SECONDS = 11.0
 """How late a request for a vote may fail: the Raft transport of Consul waits 10 s for an answer."""
+HANDED_OVER_SECONDS = 1.0
+"""How soon a leader gives way to the server that it hands its leadership to: no timer of Consul's is shorter."""
 _AT_ONCE_SECONDS = 0.1
+NO_NETWORK = "network is unreachable"
+"""What the kernel of a server says at once that has no route to another one, as without any network."""
 
 # Terms that a line prints and that are not the term its server is in: a candidate before its pre-vote only proposes.
 # What cannot be asked for its pre-vote is said in the same words as what cannot be asked for its vote.
@@ -245,6 +249,7 @@ class Story:
             event = self._with_more(server, event)
         if server.role != "leader" and kind in _BY_A_LEADER:
             self._assume_leader(server, event)
+        self._end_old_transfer(server, event)
         act = self._acts.get(kind)
         term = act(server, event) if act else None
         server.last = time or server.last
@@ -348,7 +353,7 @@ class Story:
 
     def _time_out(self, server: ServerState, event: Event) -> None:
         self._leads_no_longer(server)
-        server.cause = "heartbeat_timeout"
+        server.cause, server.tells_timeouts = "heartbeat_timeout", True
         self._learn_wording(server, is_new="last-leader-addr" in event.values)
         server.waited = self._waits.by_the_timer(server, event.time) if self._waits.ran_through(server, event) else None
         self._hear_of_leader(event.peer, event)
@@ -380,7 +385,7 @@ class Story:
 
     def _try_again(self, server: ServerState, event: Event) -> int | None:
         self._leads_no_longer(server)
-        server.cause = "election_timeout"
+        server.cause, server.tells_timeouts = "election_timeout", True
         server.waited = self._waits.by_the_timer(server, event.time)
         return self._end_candidacy(server, event, "timeout")
 
@@ -394,14 +399,14 @@ class Story:
             cause = "transfer"
         term, source = self._next_term(server, event)
         if server.before is not None:
-            server.before.stood_again = term
-            if term is not None and server.before.term == term:
-                server.asks_first = True
+            self._stand_again(server, server.before, term)
         self._elected = True
         candidacy = Candidacy(server.name, term, source, cause, event.time, server.waited, unprompted=unprompted)
+        candidacy.was_follower = server.role == "follower"
         candidacy.quorum = self._lost_quorum(server.name, event.time)
-        # Before Consul 1.7 no line had named values.
-        candidacy.may_ask_first = server.is_new or (server.is_new is None and "node" in event.values)
+        # Before Consul 1.7 no line had named values: the server names itself in the sentence.
+        has_values = "node" in event.values and "[candidate] entering" not in event.line.lower()
+        candidacy.may_ask_first = server.is_new or (server.is_new is None and has_values)
         add_evidence(candidacy.evidence, event)
         server.role, server.cause, server.ending = "candidate", "unknown", None
         server.candidacy = server.before = candidacy
@@ -413,6 +418,15 @@ class Story:
         if term is not None and event.term is None:
             server.term = term
         return term
+
+    @staticmethod
+    def _stand_again(server: ServerState, before: Candidacy, term: int | None) -> None:
+        """A candidate stands again: who had asked for pre-votes only is still in its term, and who won them says so."""
+        before.stood_again = term
+        if term is not None and before.term == term:
+            server.asks_first = True
+        elif term is not None and before.term is not None and before.pre_vote is None:
+            server.asks_at_once = True
 
     def _is_handed_to(self, server: str, time: datetime | None, begun: Event) -> bool:
         """Whether a leader said that it transfers its leadership, to this server or to any."""
@@ -476,13 +490,19 @@ class Story:
         return candidacy.term
 
     def _fail_to_ask(self, server: ServerState, event: Event) -> int | None:
+        if event.term is None and event.line.count('"') % 2 == 0 and "error" in event.values:
+            # Raft names the term here since before it could ask for pre-votes, of which it says the same.
+            server.asks_at_once = True
         if server.candidacy is not None and event.peer:
             name = self.names(event.peer) or event.peer
             server.candidacy.not_asked[name] = event.time
             is_late = "timeout" in event.line or "timed out" in event.line
-            # An immediate refusal is to this campaign; any other failure may belong to the campaign before.
-            if not is_late and ("refused" in event.line or not _may_be_older(server, event)):
+            # What fails at once is of this campaign; any other failure may belong to the campaign before.
+            at_once = "refused" in event.line or NO_NETWORK in event.line
+            if not is_late and (at_once or not _may_be_older(server, event)):
                 server.candidacy.unreached.add(name)
+            if NO_NETWORK in event.line:
+                server.candidacy.no_route.add(name)
             if "refused" in event.line:
                 self._leaderships.find_down(name, event.time)
         return None
@@ -610,10 +630,34 @@ class Story:
         if event.event == "candidate_entered" and self._leaderships.is_just_named(server.name, event.time):
             return  # by an earlier clock, others may have heard of what it leads in when it has won
         by = server.ending
+        if by in {None, "newer_term"} and (candidacy := self._handed_to(server, leadership, event)) is not None:
+            by = candidacy.cause = "transfer"
         if by is None:
             newer = self._elections.newest_term() > (leadership.term or 0)
             by = "newer_term" if newer or self._leaderships.is_superseded(server.name) else "unknown"
         self._leaderships.end(server.name, event, by, needed=server.needed)
+
+    def _handed_to(self, server: ServerState, leadership: Leadership, event: Event) -> Candidacy | None:
+        """The candidacy for which a leader gave way, where that shows that it was told to stand.
+
+        A server stands when a timeout is over, and says so; only one that is handed the leadership waits for none. At
+        level info, nothing else shows it. A leader that runs gives way to no other request (raft.go, requestVote). That
+        no line of a timeout was left out is seen by those of others.
+        """
+        newer = [
+            candidacy
+            for candidacy in self._elections.of_others(leadership.server)
+            if candidacy.ended in {None, "won"} and (candidacy.term or 0) > (leadership.term or 0)
+        ]
+        if len(newer) != 1 or leadership.term is None or event.event != "follower_entered" or server.tells_requests:
+            return None
+        (candidacy,) = newer
+        passed = seconds_between(candidacy.start, event.time)
+        tells_timeouts = any(known.tells_timeouts for known in self._servers.values())
+        is_shown = (
+            candidacy.unprompted and candidacy.term_source == "line" and candidacy.was_follower and tells_timeouts
+        )
+        return candidacy if is_shown and passed is not None and passed < HANDED_OVER_SECONDS else None
 
     def _start(self, server: ServerState, event: Event) -> None:
         """A process begins: whatever the one before it was doing is over."""
@@ -688,10 +732,17 @@ class Story:
             server.role, server.ending = "follower", None
         return term
 
-    @staticmethod
-    def _after_transfer(server: ServerState, event: Event) -> None:
-        """A transfer that failed ends no leadership."""
-        if "error" in event.values and server.ending == "transfer":
+    def _after_transfer(self, server: ServerState, event: Event) -> None:
+        """A transfer that failed ends no leadership, and makes no candidate."""
+        if "error" not in event.values:
+            return
+        server.ending = None if server.ending == "transfer" else server.ending
+        if self._transfer is not None and self._transfer.server == server.name:
+            self._transfer = None
+
+    def _end_old_transfer(self, server: ServerState, event: Event) -> None:
+        """What ends a leadership long after its leader wanted to hand it over is something else."""
+        if server.ending == "transfer" and not self._is_transferring(server, event):
             server.ending = None
 
     @staticmethod

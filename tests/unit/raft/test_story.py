@@ -372,6 +372,61 @@ def test_a_transfer_that_failed_ends_no_leadership() -> None:
     assert [leadership.ended_by for leadership in failed.leaders] == ["unknown"]
 
 
+FAILS_TO_HAND_OVER = (
+    "agent.server.raft: leadership transfer timeout",
+    "agent.server.raft: failed to make TimeoutNow RPC to 10.0.0.2:8300: i/o timeout",
+    'agent.server: failed to transfer leadership attempt, will retry: attempt=0 retry_limit=3 error="cannot find peer"',
+    'agent.server: failed to transfer leadership: error="failed to transfer leadership in 3 attempts"',
+)
+
+
+@pytest.mark.parametrize("fails", [*FAILS_TO_HAND_OVER, ""])
+def test_a_leader_lost_after_a_transfer_that_failed_or_that_took_too_long_handed_nothing_over(fails: str) -> None:
+    lead = (
+        said(1, "election won: term=2 tally=2"),
+        said(1, 'entering leader state: leader="Node at 10.0.0.1:8300 [Leader]"'),
+        said(2, "starting leadership transfer: id=u2 address=10.0.0.2:8300", "DEBUG"),
+    )
+    follows = 'entering follower state: follower="Node at 10.0.0.1:8300 [Follower]" leader='
+    failed = [f"2021-01-24T00:00:03.000Z [ERROR] {fails}"] if fails else []
+    stands = said(8, 'entering candidate state: node="Node at 10.0.0.2:8300 [Candidate]" term=3')
+    story, told = story_of(log(*lead, *failed, said(20, follows)), stands if fails else "")
+    assert [leadership.ended_by for leadership in story.leaders] == ["newer_term" if fails else "unknown"]
+    assert [election.cause for election in story.elections if election.candidate == "consul2"] == ["unknown"] * bool(
+        fails
+    )
+    assert not fails or phrase(told[3]) == "could not hand leadership over"
+
+
+FIRST = (
+    'entering follower state: follower="Node at 10.0.0.{}:8300 [Follower]" leader-address= leader-id=',
+    "heartbeat timeout reached, starting election: last-leader-addr= last-leader-id=",
+    'entering candidate state: node="Node at 10.0.0.{}:8300 [Candidate]" term={}',
+    "election won: term={} tally=2",
+    'entering leader state: leader="Node at 10.0.0.{}:8300 [Leader]"',
+)
+
+
+@pytest.mark.parametrize(
+    ("without", "ended"), [("", "transfer"), ("timeout lines", "newer_term"), ("its log before", "newer_term")]
+)
+def test_at_level_info_who_stands_at_once_while_somebody_leads_was_told_to(without: str, ended: str) -> None:
+    old = log(
+        said(1, FIRST[2].format(1, 2)), said(1, FIRST[3].format(2)), said(1, FIRST[4].format(1)),
+        said(9.002, FIRST[0].format(1)),
+    )  # fmt: skip
+    before = [said(0, FIRST[0].format(2)), said(0.5, FIRST[1], "WARN"), said(0.5, FIRST[2].format(2, 2))]
+    before.append(said(1.1, FIRST[0].format(2)))
+    if without == "timeout lines":
+        del before[1]
+    stands = [said(9, FIRST[2].format(2, 3)), said(9.004, FIRST[3].format(3)), said(9.004, FIRST[4].format(2))]
+    story, _ = story_of(old, log(*([] if without == "its log before" else before), *stands))
+    assert [leadership.ended_by for leadership in story.leaders] == [ended, None]
+    cause = story.elections[-1].cause
+    assert cause == ("transfer" if ended == "transfer" else "unknown")
+    assert any(incident.is_loss for incident in story.incidents) == (ended != "transfer")
+
+
 def test_an_election_timer_runs_no_longer_than_twice_its_shortest_time() -> None:
     # Before term 4 its server stood still.
     candidate = 'entering candidate state: node="Node at 10.0.0.1:8300 [Candidate]" term={}'
