@@ -57,8 +57,8 @@ def _config_change(event: Event) -> str:
         return f"removes {who}, a non-voter" if was == "nonvoter" else f"removes {who}{now}"
     if command == "demote":
         return f"makes {who} a non-voter{now}"
-    # Adding a server that is a member already only notes its address.
-    noted = f"notes the address of {who}"
+    # Raft then only writes down its address, which may be the same as before.
+    noted = f"adds {who} again: it is a member already"
     if command == "vote":
         return noted if was == "voter" else f"{_ADDED.get(was or '', 'has {} as a voter').format(who)}{now}"
     if command == "follow":

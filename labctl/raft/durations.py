@@ -66,12 +66,14 @@ def elapsed(start: datetime | None, end: datetime | None) -> str | None:
         return None
     seconds = (end - start).total_seconds()
     if is_whole(start) or is_whole(end) or not (start.microsecond or end.microsecond):
-        return about(seconds) if round(seconds) else "less than 1 s"
+        return about(seconds)
     return duration(seconds) if seconds >= MILLISECOND else "less than 1 ms"
 
 
 def about(seconds: float) -> str:
     """Write a time that is known to the second."""
+    if not round(seconds):
+        return "less than 1 s"
     return f"about {_long(round(seconds)) if round(seconds) >= MINUTE else f'{seconds:.0f} s'}"
 
 
@@ -80,6 +82,11 @@ def at_least(took: str) -> str:
     if took.startswith("less than"):
         return "some time"
     return f"{took} or more" if took.startswith("about") else f"at least {took}"
+
+
+def at_most(took: str) -> str:
+    """Write that something took that long or less, where `took` is what `elapsed` writes."""
+    return took if took.startswith("less than") else f"at most {took}"
 
 
 def offset(first: datetime, time: datetime) -> str:

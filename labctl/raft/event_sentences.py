@@ -181,11 +181,13 @@ def _denied(event: Event) -> str | None:
     return _member(f"hears that {{0}} {taken}, and says that it is alive")(event)
 
 
-def _member(words: str) -> Callable[[Event], str | None]:
-    """Serf reports every member twice, in the LAN pool and in the WAN pool."""
+def _member(words: str, of_itself: str = "") -> Callable[[Event], str | None]:
+    """Serf reports every member twice, in the LAN pool and in the WAN pool, and its own server like the others."""
 
     def said(event: Event) -> str | None:
-        return None if (event.module or "").endswith(".wan") else words.format(_peer(event))
+        if (event.module or "").endswith(".wan"):
+            return None
+        return of_itself if of_itself and event.peer == event.server else words.format(_peer(event))
 
     return said
 
@@ -246,7 +248,7 @@ _SENTENCES: Mapping[str, Callable[[Event], str | None]] = {
     "container_paused": lambda _: "is frozen",
     "container_unpaused": lambda _: "goes on",
     "container_started": lambda _: "is started",
-    "member_join": _member("sees {0} join"),
+    "member_join": _member("sees {0} join", "joins the gossip"),
     "member_failed": _member("sees {0} fail"),
     "member_leave": _member("sees {0} leave"),
     "suspect": _member("suspects that {0} has failed"),

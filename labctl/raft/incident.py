@@ -45,6 +45,7 @@ class Tries:
         causes: why, and how often.
         refused: who refused, and why, and how often; the reason in the words of Raft.
         cut_off: how often nobody could answer.
+        no_network: how often because it had no route to anybody.
         since, until: from the first to the last.
     """
 
@@ -59,6 +60,7 @@ class Tries:
     causes: Counter[Cause] = field(default_factory=Counter)
     refused: Counter[tuple[str, str]] = field(default_factory=Counter)
     cut_off: int = 0
+    no_network: int = 0
     since: datetime | None = None
     until: datetime | None = None
 
@@ -77,6 +79,7 @@ class Tries:
             return
         self.causes[attempt.cause] += 1
         self.cut_off += attempt.cut_off
+        self.no_network += attempt.no_network
         if attempt.term is not None:
             first, last = self.terms or (attempt.term, attempt.term)
             self.terms = min(first, attempt.term), max(last, attempt.term)
@@ -104,6 +107,8 @@ class Incident:
         inferred: of a time without a leader: when it began is seen only by that others missed the leader, so it lasted
             at least that long; of a pause and a slow disk: no line says so, but something that does not fit otherwise.
         servers: those that it is about: the old and the new leader; the two leaders; the disturber.
+        is_announced: it began when a line said that a server is about to be killed, stopped or frozen, so it lasted at
+            most that long.
         term: the term of the leader who came then, or of the newer one of two.
         ended_by: why the leadership before it ended, where there was one.
         leadership_since_known: whether the leadership before it is known from its beginning on.
@@ -136,6 +141,7 @@ class Incident:
     servers: list[str]
     lasts: bool = False
     inferred: bool = False
+    is_announced: bool = False
     term: int | None = None
     ended_by: EndedBy | None = None
     without_majority: float | None = None
@@ -167,7 +173,7 @@ class Incident:
     @property
     def is_loss(self) -> bool:
         """Whether a leader is known to have been lost."""
-        return self.kind == "no_leader" and self.ended_by is not None and not (self.lasts and self.may_be_led)
+        return self.kind == "no_leader" and self.ended_by is not None and not (self.winner is None and self.may_be_led)
 
     @property
     def lessons(self) -> list[Advice]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from labctl.raft.durations import at_least, duration, elapsed
+from labctl.raft.durations import at_least, at_most, duration, elapsed
 from labctl.raft.lost_quorum_sentences import moment, why_no_majority
 from labctl.raft.pause_sentences import of_failed_writes, of_pause, of_slow_disk
 from labctl.raft.records import ALREADY_VOTED
-from labctl.raft.summary_sentences import counted_votes, reason_of
+from labctl.raft.summary_sentences import NO_ANSWER, NO_ANSWER_WITHOUT_NETWORK, counted_votes, reason_of
 from labctl.shared.words import listed, plural
 
 if TYPE_CHECKING:
@@ -119,15 +119,23 @@ def _span(incident: Incident) -> str:
     took = elapsed(incident.since, incident.until)
     if incident.since is not None and took is not None:
         unseen = f"no leader is seen for {took}; one whose log is not here may have led meanwhile"
-        nobody = f"nobody led for {f'{at_least(took)} (inferred)' if incident.inferred else took}"
+        lasted = f"{at_least(took)} (inferred)" if incident.inferred else took
+        nobody = f"nobody led for {at_most(took) if incident.is_announced else lasted}"
         return f"{moment(incident.since)}: {unseen if incident.may_be_led else nobody}."
     if incident.until is None:
-        since = f"{moment(incident.since)}: nobody led; no line shows until when." if incident.since is not None else ""
-        return since or "There was a time without a leader; no line shows when."
+        return _span_without_end(incident)
     return (
         f"{moment(incident.until)}: {incident.winner} became leader, after a time without one; no "
         "line shows how long that was."
     )
+
+
+def _span_without_end(incident: Incident) -> str:
+    """Of a time without a leader in logs of which no line says who leads."""
+    if incident.may_be_led:
+        return "No line shows whether there was a time without a leader."
+    since = f"{moment(incident.since)}: nobody led; no line shows until when." if incident.since is not None else ""
+    return since or "There was a time without a leader; no line shows when."
 
 
 def _span_until_heard(incident: Incident, heard: datetime) -> str:
@@ -154,7 +162,7 @@ def _why(incident: Incident) -> str:
         return "No line shows who led before."
     lost = f" for {duration(incident.without_majority)}" if incident.without_majority is not None else ""
     why = WHY[incident.ended_by].format(leader=incident.servers[0], lost=lost, newer=_whose(incident.newer))
-    if incident.lasts and incident.may_be_led:
+    if incident.winner is None and incident.may_be_led:
         return f"No line says whether {incident.servers[0]}, the previous leader, stopped leading."
     if not incident.inferred:
         return why
@@ -198,7 +206,9 @@ def _lost(tries: Tries, stood: int) -> str:
         return f"; the log ends before {of_them} decided"
     if not undecided:
         return f" and did not win{_reasons(tries)}"
-    return f": it did not win {_of_several(tries, stood, undecided, tries.ends_undecided)}"
+    # Of the last one, the log may show the end and not what it was.
+    ends_undecided = tries.ends_undecided and not tries.not_shown
+    return f": it did not win {_of_several(tries, stood, undecided, ends_undecided)}"
 
 
 def _unheard(tries: Tries) -> str:
@@ -246,8 +256,9 @@ def _within(tries: Tries) -> str:
 def _reasons(tries: Tries) -> str:
     failed = sum(count for outcome, count in tries.elections.items() if outcome != "won") + tries.pre_votes
     if tries.cut_off >= failed:
-        return ": nobody could answer it"
-    alone = [f"{_times(tries.cut_off)} nobody could answer it"] if tries.cut_off else []
+        return f": {NO_ANSWER_WITHOUT_NETWORK if tries.no_network >= failed else NO_ANSWER}"
+    # Of the others, that is not known.
+    alone = [f"at least {_times(tries.cut_off)} {NO_ANSWER}"] if tries.cut_off else []
     # The candidate that it had voted for instead is named with the split votes.
     reasons = [(server, reason) for server, reason in tries.refused if reason and reason != ALREADY_VOTED]
     said = [f"{server} refused because {reason_of(reason)}" for server, reason in reasons[:_MOST_REFUSALS]]
@@ -331,8 +342,11 @@ def _not_seen(incident: Incident) -> list[str]:
             else f"the logs of {listed(incident.servers)}"
         )
         said.append(f"Not seen: {whose}, who {'votes' if len(incident.servers) == 1 else 'vote'} too.")
+    not_seen = "Nor" if said else "Not seen:"
     if incident.no_elections:
-        said.append("Not seen: who stood for election, who won and who leads; no line of these logs is of level info.")
+        said.append(
+            f"{not_seen} who stood for election, who won and who leads; no line of these logs is of level info."
+        )
     elif incident.no_votes:
-        said.append("Not seen: who voted for whom; no line of these logs is of level debug.")
+        said.append(f"{not_seen} who voted for whom; no line of these logs is of level debug.")
     return said

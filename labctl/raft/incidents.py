@@ -165,8 +165,10 @@ class Incidents:
     def _lead(self, leadership: Leadership) -> None:
         leadership.stood_still = self._pauses.stood_still(leadership)
         before = self._last
-        if before is not None and before.stood_still and leadership.without_leader is not None:
-            leadership.after_standstill = leadership.without_leader == seconds_between(before.until, leadership.since)
+        if before is not None and leadership.without_leader is not None:
+            is_after = leadership.without_leader == seconds_between(before.until, leadership.since)
+            leadership.after_standstill = before.stood_still and is_after
+            leadership.after_announcement = before.is_announced and is_after
         victory = next(
             (
                 it
@@ -244,6 +246,7 @@ class Incidents:
             left_out=victory.left_out + self._let_go(), quorum=_quorum(before, gap),
             unreached=before.unreached if before is not None else [],
             inferred=before is not None and (before.silent_since is not None or before.stood_still),
+            is_announced=before is not None and before.is_announced,
             may_be_led=since is not None and victory.own is not None and victory.own.between_known is False,
         )  # fmt: skip
         incident.newer = _newer(before, tried) if self._reads_all() else None

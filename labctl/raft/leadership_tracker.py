@@ -314,6 +314,7 @@ class LeadershipTracker:
         if leadership.suspended is not None:
             # It ceased to lead when it ceased to run, whatever it learned of that later.
             event, by = leadership.suspended.event, leadership.suspended.by
+            leadership.leadership.is_announced = event.event == "fault_began"
         if by == "restarted" and not self._spoke(leadership):
             # That may be its first start, before it led: its clock may be ahead of that of who named it.
             self.lose_track(server)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labctl.raft.disks import SNAPSHOT, VOTE
-from labctl.raft.durations import about, at_least, duration, elapsed, is_whole
+from labctl.raft.durations import about, at_least, at_most, duration, elapsed, is_whole
 from labctl.raft.lost_quorum_sentences import moment
 from labctl.raft.pauses import LATE
 
@@ -29,7 +29,8 @@ def _frozen(incident: Incident) -> str:
     if incident.count > 1:
         return f"{who} was frozen{by} {_often(incident)}{says}."
     took = elapsed(incident.since, incident.until)
-    return f"{who} was frozen{by}{f' for {took}' if took else ''}{says}."
+    lasted = f" for {at_most(took) if incident.is_announced else took}" if took else ""
+    return f"{who} was frozen{by}{lasted}{says}."
 
 
 def _silent(incident: Incident) -> str:

@@ -54,6 +54,7 @@ class _Frozen:
     by: Literal["labctl", "docker"]
     evidence: list[Evidence]
     fault: str = ""
+    is_announced: bool = False  # labctl was going to freeze it, and nobody says when that was done
 
 
 @dataclass(slots=True)
@@ -131,10 +132,12 @@ class Pauses:
         pause = self._frozen.get(event.server)
         if pause is None:
             fault = event.values.get("id") or event.values.get("fault", "")
-            self._frozen[event.server] = _Frozen(event.time, self._leads(event.server), by, [evidence_of(event)], fault)
+            self._frozen[event.server] = _Frozen(
+                event.time, self._leads(event.server), by, [evidence_of(event)], fault, event.module != DOCKER
+            )
         elif event.module == DOCKER:
             # labctl writes its line before it does it, Docker says when it was.
-            pause.since = event.time
+            pause.since, pause.is_announced = event.time, False
             pause.evidence.append(evidence_of(event))
 
     def _go_on(self, event: Event) -> None:
@@ -145,6 +148,7 @@ class Pauses:
 
     def _found(self, server: str, pause: _Frozen, until: datetime | None) -> None:
         incident = Incident("pause", pause.since, until, [server], lasts=until is None, led=pause.led, by=pause.by)
+        incident.is_announced = pause.is_announced
         incident.prove(pause.evidence)
         self._add(incident)
 

@@ -123,6 +123,7 @@ class Election:
         cut_off: nobody could answer, as far as is known from what was broken on purpose, or because it could ask
             nobody.
         quorum: that too few voters ran when it began, where that is known.
+        no_network: nobody could answer because its own machine had no route to any of them, as it says.
         evidence: the lines that say so.
     """
 
@@ -142,6 +143,7 @@ class Election:
     cut_off: bool = False
     evidence: list[Evidence] = field(default_factory=list, compare=False)
     quorum: LostQuorum | None = field(default=None, compare=False)
+    no_network: bool = False
 
     @property
     def seconds(self) -> float | None:
@@ -167,7 +169,7 @@ class PreVote:
         outcome: `won`: it went on to ask for votes; `lost`: it did not; `undecided`: its log ends before that.
         inferred: no line says that it came to nothing: it asked again, or its time was over. At level info, raft 1.7
             is silent about it where too few answer.
-        cut_off, quorum: as for an election.
+        cut_off, quorum, no_network: as for an election.
         evidence: the lines that say so.
     """
 
@@ -186,6 +188,7 @@ class PreVote:
     cut_off: bool = False
     evidence: list[Evidence] = field(default_factory=list, compare=False)
     quorum: LostQuorum | None = field(default=None, compare=False)
+    no_network: bool = False
 
     @property
     def seconds(self) -> float | None:
@@ -227,6 +230,8 @@ class Leadership:
         gave_up, gave_up_by: when it gave up after that silence, and why.
         stood_still: whether it had stood still before it gave up (inferred): then it could commit for less time than it
             led, and nobody led for longer. `after_standstill`: whether the leadership before it had.
+        is_announced: whether its end is the moment in which a line said that it is about to be killed, stopped or
+            frozen: it led until then at least. `after_announcement`: whether the leadership before it ended so.
         is_older: whether it began before the leadership that was told before it: lines tell of it only when its
             successor leads already.
         evidence: the lines that say so.
@@ -253,6 +258,8 @@ class Leadership:
     leaps: bool = field(default=False, compare=False)
     stood_still: bool = field(default=False, compare=False)
     after_standstill: bool = field(default=False, compare=False)
+    is_announced: bool = field(default=False, compare=False)
+    after_announcement: bool = field(default=False, compare=False)
     is_older: bool = field(default=False, compare=False)
     evidence: list[Evidence] = field(default_factory=list, compare=False)
 
@@ -271,11 +278,12 @@ class Leadership:
         """Whether its length is exact; None if no length is known."""
         if self.seconds is None:
             return None
-        return "at_least" if self.is_end_inferred else "at_most" if self.stood_still else "exact"
+        is_least = self.is_end_inferred or self.is_announced
+        return "at_least" if is_least else "at_most" if self.stood_still else "exact"
 
     @property
     def without_leader_bound(self) -> Bound | None:
         """Whether the time without a leader before it is exact; None if no length is known."""
         if self.without_leader is None:
             return None
-        return "at_least" if self.after_standstill else "exact"
+        return "at_least" if self.after_standstill else "at_most" if self.after_announcement else "exact"

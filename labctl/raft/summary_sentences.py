@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from labctl.raft.durations import about, at_least, duration, elapsed, is_whole
+from labctl.raft.durations import about, at_least, at_most, duration, elapsed, is_whole
 from labctl.raft.records import HAS_LEADER, IS_LEADER, Election
 from labctl.shared.words import counted, listed
 
@@ -47,6 +47,8 @@ ENDS = {
     "silent": "its log ends",
     "unknown": "a time that no line shows",
 }
+NO_ANSWER = "nobody could answer it"
+NO_ANSWER_WITHOUT_NETWORK = f"{NO_ANSWER}, as the network was unreachable"
 _FAULT_ENDS = {
     "lease": "its time was up",
     "heal": "{they} healed",
@@ -126,15 +128,19 @@ def _outcome(election: Election) -> list[str]:
     said = _OUTCOMES[election.outcome] + (f" after {took}" if took else "")
     if election.outcome == "undecided" and election.end is not None:
         return ["no line says whether it asked for votes, or only whether it could win them"]
-    return ["nobody could answer it", said] if election.cut_off else [said]
+    return [_no_answer(election), said] if election.cut_off else [said]
+
+
+def _no_answer(attempt: Election | PreVote) -> str:
+    return NO_ANSWER_WITHOUT_NETWORK if attempt.no_network else NO_ANSWER
 
 
 def _pre_vote_outcome(pre_vote: PreVote) -> str:
     if pre_vote.outcome == "won":
-        return "it could"
+        return "so it stood" if pre_vote.tally else "it could, so it stood"
     if pre_vote.outcome == "undecided":
         return "its log ends before that was decided"
-    cut_off = "nobody could answer it; " if pre_vote.cut_off else ""
+    cut_off = f"{_no_answer(pre_vote)}; " if pre_vote.cut_off else ""
     return f"{cut_off}it did not win the pre-vote, so it asked for no vote"
 
 
@@ -205,7 +211,8 @@ def of_leadership(leadership: Leadership, timers: Timers | None = None) -> str:
         and leadership.since - timedelta(seconds=leadership.without_leader)
     )
     vacant = elapsed(begun or None, leadership.since)
-    after = f" after {at_least(vacant) if leadership.after_standstill else vacant} without a leader" if vacant else ""
+    bound = {"at_least": at_least, "at_most": at_most}.get(leadership.without_leader_bound or "", str)
+    after = f" after {bound(vacant)} without a leader" if vacant else ""
     before = "" if leadership.since_known else ", since a time that no line shows"
     if leadership.ended_by is None:
         return f"{leadership.server} leads{term}{after}{before}."
@@ -217,14 +224,14 @@ def of_leadership(leadership: Leadership, timers: Timers | None = None) -> str:
         if leadership.since != leadership.until or not leadership.is_end_inferred
         else None
     )
-    at_most = "at most " if leadership.stood_still else ""
-    lasted = f" for {at_least(took) if leadership.is_end_inferred else f'{at_most}{took}'}" if took else ""
+    bound = {"at_least": at_least, "at_most": at_most}.get(leadership.bound or "", str)
+    lasted = f" for {bound(took)}" if took else ""
     if leadership.silent_since is not None and (most := elapsed(leadership.since, leadership.silent_since)):
         lasted = f"{lasted} and at most {most}" if took else f" for at most {most}"
     lost = ""
     if leadership.without_majority is not None:
         lease = f"; its lease is {duration(timers.lease)}" if timers else ""
-        lost = f" for {_precise(leadership.without_majority)}{lease}"
+        lost = f" for {duration(leadership.without_majority)}{lease}"
     comma = f",{after}," if after else ","
     late = elapsed(leadership.superseded, leadership.until) if leadership.superseded is not None else None
     newer = (
@@ -266,7 +273,7 @@ def of_outage(outage: Outage) -> str:
     """Describe which server a leader could not reach, for how long, and whether it had missed anything."""
     term = f", the leader of term {outage.term}," if outage.term is not None else ""
     if outage.ended_by is None:
-        return f"{outage.leader}{term} cannot reach {outage.server}."
+        return f"{outage.leader}{term} could not reach {outage.server}; no line shows that it has answered since."
     took = elapsed(outage.since, outage.until)
     lasted = f" for {took}" if took else ""
     end = _OUTAGE_ENDS[outage.ended_by].format(server=outage.server, leader=outage.leader)

@@ -94,8 +94,8 @@ def grouped(elections: Iterable[str]) -> Iterator[str]:
         if not term or len(said) == 1:
             yield from said
         else:
-            in_term = f" stood in term {term}"
-            yield f"Term {term}: " + " ".join(sentence.replace(in_term, " stood", 1) for sentence in said)
+            in_term = f" in term {term}"
+            yield f"Term {term}: " + " ".join(sentence.replace(in_term, "", 1) for sentence in said)
 
 
 class StoryText:

@@ -45,7 +45,7 @@ def change(command: str, server: str, address: str, *servers: str) -> str:
         (change("RemoveServer", "u3", "", A, B), "removes u3: a majority is 2 of 2 now"),
         (change("RemoveServer", "u3", "", A), "removes u3: a majority is 1 of 1 now"),
         # Who votes keeps its vote: only its address is noted (raft configuration.go, AddNonvoter).
-        (change("AddNonvoter", "u2", "10.0.0.3:8300", A, B), "notes the address of 10.0.0.3:8300"),
+        (change("AddNonvoter", "u2", "10.0.0.3:8300", A, B), "adds 10.0.0.3:8300 again: it is a member already"),
         # A list that is cut off says nothing about a majority.
         (change("RemoveServer", "u3", "", A, B)[:-20], "removes u3"),
         # JSON has the command as a number.
@@ -154,9 +154,9 @@ def test_what_a_server_was_before_is_told_where_it_is_known() -> None:
     )[1:] == [
         "adds 10.0.0.4:8300 as a voter: a majority is 2 of 3 now",
         "makes u3 a non-voter: a majority is 2 of 2 now",
-        "notes the address of 10.0.0.4:8300",
+        "adds 10.0.0.4:8300 again: it is a member already",
         "makes 10.0.0.4:8300 a voter: a majority is 2 of 3 now",
-        "notes the address of 10.0.0.4:8300",
+        "adds 10.0.0.4:8300 again: it is a member already",
         "makes u3 a non-voter: a majority is 2 of 2 now",
         "removes u3, a non-voter",
     ]

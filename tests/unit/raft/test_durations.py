@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from labctl.raft.durations import at_least, duration, elapsed, offset, on_the_clock_of, zone_of
+from labctl.raft.durations import about, at_least, at_most, duration, elapsed, offset, on_the_clock_of, zone_of
 from labctl.raft.log_line import open_envelope
 
 BEGIN = datetime(2021, 1, 24, 0, 0, 1, 500_000, UTC)
@@ -51,6 +51,16 @@ def test_the_time_between_two_stamps_is_no_finer_than_they_are(begin: str, end: 
 )
 def test_what_lasted_so_long_or_longer(took: str, words: str) -> None:
     assert at_least(took) == words
+
+
+@pytest.mark.parametrize(("took", "words"), [("1.3 s", "at most 1.3 s"), ("less than 1 s", "less than 1 s")])
+def test_what_lasted_so_long_or_less(took: str, words: str) -> None:
+    assert at_most(took) == words
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.2, "less than 1 s"), (1.2, "about 1 s"), (90.0, "about 1 min 30 s")])
+def test_a_time_that_is_known_to_the_second_is_never_none(seconds: float, words: str) -> None:
+    assert about(seconds) == words
 
 
 @pytest.mark.parametrize(

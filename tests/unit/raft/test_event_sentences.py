@@ -89,6 +89,7 @@ def said(words: str) -> str | None:
             "would be elected by a majority: it starts the election",
         ),
         ("agent.server.serf.lan: serf: EventMemberJoin: consul3 10.0.0.4", "sees consul3 join"),
+        ("agent.server.serf.lan: serf: EventMemberJoin: consul1 10.0.0.2", "joins the gossip"),
         ("agent.server.serf.wan: serf: EventMemberJoin: consul3.ada 10.0.0.4", None),
         ("agent.server.memberlist.wan: memberlist: Suspect consul3.dc1 has failed, no acks received", None),
         (

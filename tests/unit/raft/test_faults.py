@@ -51,7 +51,8 @@ def test_a_leader_that_was_killed_led_until_then(term: int, without: float | Non
     )
     first, second = story.leaders
     assert (first.until, first.ended_by) == (at(5), "killed")
-    assert summary_sentences.of_leadership(first).endswith("for 5.0 s, until it was killed.")
+    assert summary_sentences.of_leadership(first).endswith("for at least 5.0 s, until it was killed.")
+    assert (first.bound, second.without_leader_bound) == ("at_least", "at_most" if without else None)
     # A server whose log is not here may have led in term 3.
     assert second.without_leader == (pytest.approx(without) if without else None)
 

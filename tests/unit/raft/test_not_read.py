@@ -101,6 +101,23 @@ def test_a_leader_that_a_server_follows_again_after_it_stood_leads() -> None:
     assert "Nobody is known to lead where the logs end" in paragraphs(logs)
 
 
+def test_at_level_warn_a_leader_that_was_missed_may_have_led_on() -> None:
+    contact = line(1, "failed to contact: server-id=s1 time=3.2s", "WARN")
+    said = paragraphs({"s3": contact, "s2": misses(5, 3)})
+    assert "There was a time without a leader" not in said
+    assert said.startswith(
+        "No line shows whether there was a time without a leader. "
+        "No line says whether s3, the previous leader, stopped leading."
+    )
+
+
+def test_what_is_not_seen_is_said_in_one_breath() -> None:
+    assert paragraphs({"s1": log(starts(0, 1), wins(2, 1, 2))}).endswith(
+        "Not seen: the logs of s2 and s3, who vote too. "
+        "Nor who voted for whom; no line of these logs is of level debug."
+    )
+
+
 def test_a_leader_that_one_server_missed_is_not_said_to_have_stopped_leading() -> None:
     said = paragraphs({"s1": log(follows(0, 1, 3), misses(1, 3), stands(1, 1, 19))})
     assert "No line says whether 10.0.0.3:8300, the previous leader, stopped leading." in said
@@ -388,6 +405,51 @@ def test_who_could_ask_nobody_had_no_part_in_a_split_vote(why: str, voters: str)
     election = next(election for election in told(logs)[0].elections if election.candidate == "s1")
     assert election.cut_off == (voters is VOTERS and "timeout" not in why)
     assert election.outcome != "split" or "timeout" in why
+
+
+@pytest.mark.parametrize(
+    ("what", "voters", "alone"),
+    [("partition s1 / s2", VOTERS, False), ("partition s1 / s2", FIVE[:-1], False), ("isolate s1", VOTERS, True)],
+)
+def test_a_voter_whose_log_is_not_read_may_have_been_able_to_answer(what: str, voters: str, alone: bool) -> None:
+    cut = line(2, f'fault began: id=ab12cd servers=s1,s2 what="{what}" seconds=30', "WARN", "labctl.fault")
+    logs = {
+        "s1": log(starts(0, 1, voters), cut, misses(3), stands(3, 1, 2), timed_out(4.5)),
+        "s2": log(starts(0, 2, voters), cut),
+    }
+    (election,) = told(logs)[0].elections
+    assert election.cut_off == alone
+    (election,) = told({**logs, "s3": log(starts(0, 3, voters))})[0].elections
+    assert election.cut_off == alone
+
+
+def test_who_has_no_network_could_ask_nobody_each_time_and_that_is_why() -> None:
+    why = "dial tcp <nil>->10.0.0.2:8300: connect: network is unreachable"
+    campaigns = [
+        line_
+        for at in (3, 4.5, 6)
+        for line_ in (stands(at, 1, int(at) - 1), fails(at, 2, why), fails(at, 3, why), timed_out(at + 1.4))
+    ]
+    story, _ = told({"s1": log(starts(0, 1), misses(3), campaigns), "s2": log(starts(0, 2)), "s3": log(starts(0, 3))})
+    assert [(election.cut_off, election.no_network) for election in story.elections] == [(True, True)] * 3
+    assert "it had no majority" in of_election(story.elections[0])
+    assert "nobody could answer it, as the network was unreachable;" in of_election(story.elections[0])
+    said = "\n".join(map(of_incident, story.incidents))
+    assert (
+        "s1 stood 3 times in terms 2 to 5 and did not win: nobody could answer it, as the network was unreach" in said
+    )
+
+
+@pytest.mark.parametrize(("term", "outcome"), [("", "abandoned"), (" term=3", "undecided")])
+def test_raft_that_asks_for_pre_votes_names_the_term_in_which_it_could_not_ask(term: str, outcome: str) -> None:
+    story, _ = told({"s1": log(misses(16, 2), stands(16, 1, 3), fails(17, 2) + term, timed_out(18))})
+    assert [election.outcome for election in story.elections] == [outcome]
+
+
+def test_before_consul_1_7_nobody_asked_for_pre_votes() -> None:
+    stands = "2014/09/15 16:46:21 [INFO] raft: Node at 172.17.0.13:8300 [Candidate] entering Candidate state"
+    again = "2014/09/15 16:46:23 [WARN] raft: Election timeout reached, restarting election"
+    assert [election.outcome for election in told({"q3": log(stands, again)})[0].elections] == ["abandoned"]
 
 
 def test_a_leader_of_whom_others_speak_before_its_first_line_was_not_restarted() -> None:

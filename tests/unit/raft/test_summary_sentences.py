@@ -93,5 +93,13 @@ def test_a_reign_is_told_with_its_end(seconds: float | None, ended: str | None, 
     assert summary_sentences.of_leadership(Leadership("consul1", 4, BEGIN, until, ended)) == sentence  # type: ignore[arg-type]
 
 
+def test_who_led_until_a_line_said_what_was_going_to_be_done_led_that_long_at_least() -> None:
+    led = Leadership("consul1", 4, BEGIN, BEGIN + timedelta(seconds=2), "killed", is_announced=True)
+    assert summary_sentences.of_leadership(led) == "consul1 led in term 4 for at least 2.0 s, until it was killed."
+    assert led.bound == "at_least"
+    after = Leadership("consul2", 5, BEGIN + timedelta(seconds=5), without_leader=3.0, after_announcement=True)
+    assert summary_sentences.of_leadership(after) == "consul2 leads in term 5 after at most 3.0 s without a leader."
+
+
 def test_names_are_listed_as_a_sentence_does() -> None:
     assert [words.listed(list(names)) for names in ("a", "ab", "abc")] == ["a", "a and b", "a, b and c"]

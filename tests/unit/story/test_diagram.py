@@ -219,7 +219,7 @@ def test_the_date_stands_where_the_day_changes_by_the_clock_of_the_first_event(t
 def test_what_happened_stands_first_on_the_page_with_the_lines_that_show_it() -> None:
     page = page_view.html(sample("lost-leader"))
     paragraph = page[page.index("What happened") : page.index("<svg")]
-    assert "nobody led for 3.0 s" in paragraph
+    assert "nobody led for at most 3.0 s" in paragraph
     assert "lost-leader/consul1.log:76, lost-leader/consul3.log:56" in paragraph
 
 
