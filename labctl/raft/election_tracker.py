@@ -127,7 +127,9 @@ class ElectionTracker:
     def voted_for(self, server: str, term: int | None) -> str | None:
         """The server that a server has voted for in a term, where that is known."""
         standing = (
-            candidacy for candidacy in self._open if candidacy.term == term and self._asked_for_votes(candidacy)
+            candidacy
+            for candidacy in self._open
+            if candidacy.term == term and self._asked_for_votes(candidacy) and self._is_known_to_ask(candidacy)
         )
         candidates = [candidacy.server for candidacy in standing if candidacy.has_vote_of(server)]
         return candidates[0] if len(candidates) == 1 else None
@@ -215,6 +217,11 @@ class ElectionTracker:
         return (
             candidacy.may_ask_first and not shows and not self._asks_at_once() and candidacy.ended not in {None, "won"}
         )
+
+    def _is_known_to_ask(self, candidacy: Candidacy) -> bool:
+        """Whether one that asks for votes, as it seems by now, cannot be one that only asks for pre-votes."""
+        shows = candidacy.ended == "won" or candidacy.asked or candidacy.pre_vote is not None
+        return shows or not candidacy.may_ask_first or self._asks_at_once()
 
     def _is_cut_off(self, candidacy: Candidacy) -> bool:
         """Whether it could reach nobody from its beginning to its end: what it asks is sent again until it arrives."""

@@ -102,9 +102,11 @@ def _vote_granted(event: Event) -> str:
 
 def _duplicate(event: Event) -> str:
     voted_for = event.values.get("voted_for")
-    if not event.peer or not voted_for:
+    if not voted_for:
         return f"is asked for its vote{_in_term(event)}, and has already given it"
     whom = "itself" if voted_for == event.server else voted_for
+    if not event.peer:
+        return f"is asked for its vote{_in_term(event)}, and has already voted for {whom}"
     return f"does not vote for {event.peer}: it has already voted for {whom}{_in_term(event)}"
 
 

@@ -117,6 +117,7 @@ class Incident:
         won: that election, where a line shows it.
         newer: of a leader that gave way to a newer term, the election of that term, where it is known whose; without
             its term where that is not known.
+        newer_from: the server from which such a leader learned of it, where its line says it.
         heard: when another server heard of the winner, of whose victory no log tells.
         split_terms: terms in which the votes were split.
         count: of `flapping` how many times nobody led; of `split_votes` in how many terms; of a pause and of what a
@@ -149,6 +150,7 @@ class Incident:
     winner: str | None = None
     won: Election | None = None
     newer: Election | None = None
+    newer_from: str | None = None
     heard: datetime | None = None
     split_terms: list[int] = field(default_factory=list)
     count: int = 0

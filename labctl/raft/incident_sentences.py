@@ -161,7 +161,9 @@ def _why(incident: Incident) -> str:
     if incident.ended_by is None or not incident.servers:
         return "No line shows who led before."
     lost = f" for {duration(incident.without_majority)}" if incident.without_majority is not None else ""
-    why = WHY[incident.ended_by].format(leader=incident.servers[0], lost=lost, newer=_whose(incident.newer))
+    why = WHY[incident.ended_by].format(
+        leader=incident.servers[0], lost=lost, newer=_whose(incident.newer, incident.newer_from)
+    )
     if incident.winner is None and incident.may_be_led:
         return f"No line says whether {incident.servers[0]}, the previous leader, stopped leading."
     if not incident.inferred:
@@ -173,9 +175,9 @@ def _why(incident: Incident) -> str:
     return silent if incident.ended_by == "silent" else f"{silent} It was started again."
 
 
-def _whose(newer: Election | None) -> str:
+def _whose(newer: Election | None, by: str | None) -> str:
     if newer is None:
-        return ""
+        return f", of which it learned from {by}" if by is not None else ""
     return f": that of {newer.candidate}" + (f", which stood in term {newer.term}" if newer.term is not None else "")
 
 

@@ -250,6 +250,7 @@ class Incidents:
             may_be_led=since is not None and victory.own is not None and victory.own.between_known is False,
         )  # fmt: skip
         incident.newer = _newer(before, tried) if self._reads_all() else None
+        incident.newer_from = before.newer_from if before is not None else None
         incident.prove(_evidence_of_end(before, incident.quorum))
         for attempt in lost:
             incident.prove(attempt.evidence[:1])

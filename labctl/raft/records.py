@@ -222,6 +222,7 @@ class Leadership:
         superseded: when another server became leader of a newer term before this one knew: from then on, at the
             latest, it could commit nothing. `superseded_by` is that server.
         quorum: that too few voters were there when it ended, where that is known.
+        newer_from: the server from which it learned of a newer term, where its line says it.
         unreached: the servers that did not answer when it gave up for want of a majority; `unreached_evidence` are the
             last lines that say so.
         silent_since: when others began to miss it, where it was silent from then on, gave up when it went on or was
@@ -252,6 +253,7 @@ class Leadership:
     gave_up_by: EndedBy | None = None
     superseded_by: str = field(default="", compare=False)
     quorum: LostQuorum | None = field(default=None, compare=False)
+    newer_from: str | None = field(default=None, compare=False)
     unreached: list[str] = field(default_factory=list, compare=False)
     unreached_evidence: list[Evidence] = field(default_factory=list, compare=False)
     between_known: bool | None = field(default=None, compare=False)

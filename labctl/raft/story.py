@@ -722,6 +722,8 @@ class Story:
                     candidacy.cause = "transfer"
         if (ending != "newer_term" or not self._is_transferring(server, event)) and server.ending != "left":
             server.ending = ending
+        if event.event == "peer_newer_term" and leadership is not None:
+            leadership.newer_from = self.names(event.peer) or event.peer
         if event.event == "newer_term_seen_on_vote":
             server.was_asked = True
             # The line itself belongs to the old term, the next ones to the new.
@@ -840,15 +842,13 @@ class Story:
         return event._replace(values={**event.values, **known}) if known else event
 
     def _with_candidate(self, event: Event) -> Event:
-        """Add to a refusal its candidate and the one that the server had voted for: the line does not say."""
+        """Add to a refusal its candidate, and whom the server voted for, as far as known: the line does not say."""
         if VOTES_AGAIN in event.values:
             return event
         asking = self._elections.asking(event.server, event.term, event.time)
-        if len(asking) != 1:
-            return event
         voted_for = self._elections.voted_for(event.server, event.term)
         values = {**event.values, "voted_for": voted_for} if voted_for else event.values
-        return event._replace(peer=asking[0].server, values=values)
+        return event._replace(peer=asking[0].server if len(asking) == 1 else event.peer, values=values)
 
     def _announce(self, server: ServerState, event: Event) -> int | None:
         self._hear_of_leader(event.peer, event, leads=True)

@@ -242,6 +242,8 @@ def of_leadership(leadership: Leadership, timers: Timers | None = None) -> str:
         if leadership.until and leadership.ended_by == "unknown"
         else ENDS[leadership.ended_by]
     )
+    if leadership.ended_by == "newer_term" and leadership.newer_from is not None:
+        end = f"{end} from {leadership.newer_from}"
     missed = ""
     if leadership.silent_since is not None:
         missed = ": stopped, frozen or cut off (inferred)"

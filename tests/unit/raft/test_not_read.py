@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from labctl.raft.event_sentences import phrase
 from labctl.raft.incident_sentences import of_incident
 from labctl.raft.summary_sentences import of_election, of_leadership
 from tests.unit.raft.logs import told
@@ -108,6 +109,44 @@ def test_at_level_warn_a_leader_that_was_missed_may_have_led_on() -> None:
     assert said.startswith(
         "No line shows whether there was a time without a leader. "
         "No line says whether s3, the previous leader, stopped leading."
+    )
+
+
+TWICE = "duplicate requestVote for same term: term=7"
+
+
+@pytest.mark.parametrize(
+    ("shown", "said"),
+    [
+        ("DEBUG", "is asked for its vote in term 7, and has already voted for itself"),
+        ("", "is asked for its vote in term 7, and has already given it"),
+    ],
+)
+def test_whom_a_server_voted_for_is_said_where_its_log_shows_it(shown: str, said: str) -> None:
+    own = line(3.001, "vote granted: from=s1 term=7 tally=1", "DEBUG") if shown else follows(0, 1)
+    logs = {
+        "s1": log(starts(0, 1), misses(3), stands(3, 1, 7), own if shown else [], line(3.1, TWICE), line(3.2, TWICE)),
+        "s2": log(starts(0, 2), misses(3), stands(3.05, 2, 7)),
+        "s3": log(starts(0, 3), misses(3), stands(3.06, 3, 7)),
+    }
+    _, events = told(logs)
+    assert {phrase(event) for event in events if event.event == "vote_duplicate_term"} == {said}
+
+
+@pytest.mark.parametrize("reads_all", [True, False])
+def test_a_leader_says_from_whom_it_learned_of_a_newer_term(reads_all: bool) -> None:
+    newer = 'peer has newer term, stopping replication: peer="{Voter s2 10.0.0.2:8300}"'
+    logs = {"s1": log(starts(0, 1), wins(2, 1, 4), line(9, newer, "ERROR"), follows(9, 1), misses(11), wins(11, 1, 7))}
+    if reads_all:
+        logs |= {
+            "s2": log(starts(0, 2), misses(6), stands(6, 2, 5)),
+            "s3": log(starts(0, 3), misses(7), stands(7, 3, 6)),
+        }
+    story, _ = told(logs)
+    learned = "learned from s2" if reads_all else "learned from 10.0.0.2:8300"
+    assert f"s1, the previous leader, gave way to a newer term, of which it {learned}." in paragraphs(logs)
+    assert of_leadership(story.leaders[0]).endswith(
+        f"until it learned of a newer term from {learned.removeprefix('learned from ')}."
     )
 
 
@@ -365,8 +404,8 @@ def test_a_leader_that_two_servers_name_stands_among_the_leaders(named_by: tuple
     [
         ([], [], VOTERS, "gave way to a newer term: that of s2, which stood in term 3."),
         ([], [stands(10.2, 2, 4)], VOTERS, "gave way to a newer term: that of s2."),
-        ([stands(9, 3, 3)], [], VOTERS, "gave way to a newer term."),
-        ([], [], FIVE, "gave way to a newer term."),
+        ([stands(9, 3, 3)], [], VOTERS, "gave way to a newer term, of which it learned from s2."),
+        ([], [], FIVE, "gave way to a newer term, of which it learned from s2."),
     ],
     ids=["one stood", "clocks may differ", "two stood", "two are not read"],
 )
