@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from labctl.raft.clock_differences import SAME, UNKNOWN, Bounds
 from labctl.raft.durations import is_whole
+from labctl.raft.numbers import number_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -42,6 +43,8 @@ AGAIN = timedelta(seconds=1)
 """No server stands again sooner: Consul's timers run at least this long."""
 FORGOTTEN_AFTER = timedelta(seconds=30)
 """No answer comes this long before its candidacy began, by any clock."""
+OLDER_TERM = "our last term is greater"
+"""The reason of who has an entry of a newer term at the end of its log."""
 _ZERO, _SECOND = timedelta(), timedelta(seconds=1)
 
 
@@ -303,7 +306,7 @@ class Answers:
             return False
         if not answer.pre_vote and candidacy.only_asked_beforehand:
             return False
-        if answer.candidate is None and (event.term is None or event.term != candidacy.term):
+        if not _may_be_of_term(answer, candidacy.term):
             return False
         if self._is_apart(candidacy.server, voter, event.time):
             return False
@@ -336,6 +339,20 @@ class Answers:
             return True
         late, bounds = time - start, self._bounds(answer, candidacy)
         return late >= bounds.least and late - bounds.most <= within
+
+
+def _may_be_of_term(answer: Answer, term: int | None) -> bool:
+    """Whether an answer may be to a candidate of a term, whatever the clocks say.
+
+    Who compares logs has found the request's term no older than its own (raft.go, requestVote), and that is no older
+    than that of its last entry.
+    """
+    if answer.candidate is None:
+        return answer.event.term is not None and answer.event.term == term
+    if answer.refusal.reason != OLDER_TERM or term is None:
+        return True
+    least = number_of(answer.event.values.get("last-term") or answer.event.values.get("ours"))
+    return least is None or term >= least
 
 
 def _is_rough(time: datetime | None) -> bool:

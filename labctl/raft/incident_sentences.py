@@ -171,7 +171,8 @@ def _why(incident: Incident) -> str:
     if incident.ended_by == "quorum_lost":
         went_on = f"when it went on, it could not reach a majority{lost} and gave up"
         return f"{incident.servers[0]}, the previous leader, had stood still (inferred); {went_on}."
-    silent = f"{incident.servers[0]}, the previous leader, fell silent: stopped, frozen or cut off (inferred)."
+    # What that may have been, the paragraph about its silence says.
+    silent = f"{incident.servers[0]}, the previous leader, fell silent."
     return silent if incident.ended_by == "silent" else f"{silent} It was started again."
 
 

@@ -49,6 +49,19 @@ def test_a_refusal_at_once_is_to_what_was_asked_just_now(answer: str) -> None:
     assert refusals(*TWO_CANDIDACIES, (6.505, "consul3", answer)) == [(3, []), (4, ["consul3"])]
 
 
+OLDER = SHORTER.replace("index", "term")
+OLDEST = "[WARN]  raft: Rejecting vote request from 10.0.0.2:8300 since our last term is greater (9, 7)"
+
+
+@pytest.mark.parametrize("answer", [OLDER, OLDEST])
+@pytest.mark.parametrize(("term", "refused"), [(8, []), (9, ["consul3"])])
+def test_who_has_an_entry_of_a_newer_term_has_refused_no_candidate_of_an_older_one(
+    answer: str, term: int, refused: list[str]
+) -> None:
+    # A clock that is wrong makes it look as if it did.
+    assert refusals((6.5, "consul2", stands(term)), (6.505, "consul3", answer)) == [(term, refused)]
+
+
 def test_a_late_refusal_is_to_this_candidacy_where_the_one_before_has_its_answer() -> None:
     first = (5.004, "consul3", REFUSES)
     told_of = refusals(TWO_CANDIDACIES[0], first, *TWO_CANDIDACIES[1:], (7.2, "consul3", REFUSES))
