@@ -19,7 +19,7 @@ from labctl.engine.client import explained
 from labctl.errors import LabctlError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from labctl.engine.client import Client
@@ -190,13 +190,18 @@ class LineFile:
         return file, size
 
     def __iter__(self) -> Iterator[LogLine]:
-        return heapq.merge(*(self._of(server) for server in self._files), key=_taken)
+        return self.those(lambda _: True)
 
-    def _of(self, server: str) -> Iterator[LogLine]:
+    def those(self, wanted: Callable[[str], bool]) -> Iterator[LogLine]:
+        """The lines whose text is wanted."""
+        return heapq.merge(*(self._of(server, wanted) for server in self._files), key=_taken)
+
+    def _of(self, server: str, wanted: Callable[[str], bool]) -> Iterator[LogLine]:
         file, _ = self.file(server)
         for line in file:
             taken, _, text = line.decode("utf-8").removesuffix("\n").partition(" ")
-            yield LogLine(server, taken, text)
+            if wanted(text):
+                yield LogLine(server, taken, text)
 
 
 def _close(opened: dict[str, IO[bytes]]) -> None:

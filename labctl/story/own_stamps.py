@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import heapq
 import re
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from labctl.engine.logs import LogLine
 from labctl.raft.log_line import open_envelope
 from labctl.story.log_clock import LogClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-
-    from labctl.engine.logs import LogLine
 
 KEPT = timedelta(seconds=10)
 """Docker may have taken in a stored line this late."""
@@ -149,7 +147,7 @@ class _Window:
                 "written: they are told at Docker's time of them."
             )
             return line
-        return replace(line, written=own)
+        return LogLine(line.server, line.taken, line.text, line.of_docker, own)
 
     def _until(self, now: datetime | None) -> Iterator[LogLine]:
         """The lines that no earlier line can precede any more."""

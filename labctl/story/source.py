@@ -17,6 +17,7 @@ from labctl.errors import ExitCode, LabctlError
 from labctl.raft import record_stream
 from labctl.raft.collection import collect
 from labctl.raft.event import OTHER, Event
+from labctl.raft.prefilter import is_likely, may_name
 from labctl.raft.reader import is_told, read_line
 from labctl.raft.server_names import Names
 from labctl.raft.timers import timers_of
@@ -176,8 +177,8 @@ def _of_lab(client: Client, name: str | None, owner: str, asked: _Asked) -> Sour
     lines = logs.LineFile(logs.read(client, servers))
     acts = container_acts.so_far(client, lab)
     known = of_lines(lab, container_acts.beside(lines, acts, servers), everything=everything)
-    # The line that says which ID is whose may come after those that name the ID.
-    for event in events_of(lines):
+    # The line that says which ID is whose may come after those that name the ID. Few lines name a server at all.
+    for event in events_of(lines.those(may_name)):
         known.names.learn(event)
     return replace(known, reached=lambda: _now(lab))
 
@@ -248,6 +249,8 @@ def events_of(
             yield act_of(line)
             continue
         number = numbers[line.server] = numbers.get(line.server, 0) + 1
+        if not (everything or is_likely(line.text)):
+            continue
         event = read_line(line.text, server=line.server, line_no=number)
         if event is not None and (everything or is_told(event)):
             yield event._replace(time=line.when or event.time)

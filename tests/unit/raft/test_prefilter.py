@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from labctl.raft.event import OTHER
 from labctl.raft.log_line import LONGEST
-from labctl.raft.prefilter import SIGNS, likely_lines
+from labctl.raft.prefilter import SIGNS, is_likely, likely_lines, may_name
 from labctl.raft.reader import read_line
+from labctl.raft.server_names import Names
 from tests.unit.raft.logs import POSTED, SAMPLES, WORDINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 LOGS = [*SAMPLES.glob("*/*.log"), *POSTED]
@@ -36,6 +37,7 @@ def pieces_of(data: bytes, cuts: list[int]) -> Iterator[bytes]:
 def test_no_wording_of_an_event_is_lost() -> None:
     lines = [f"2021-01-24T00:00:00Z [INFO] {wording}\n".encode() for wording in WORDINGS]
     assert [line for line in lines if len(list(likely_lines([line]))) != 1] == []
+    assert [line for line in lines if not is_likely(line.decode())] == []
 
 
 @pytest.mark.parametrize("path", LOGS, ids=lambda path: path.name)
@@ -50,6 +52,28 @@ def test_no_event_of_a_real_log_is_lost(path: Path) -> None:
         return [(event.line_no, event.event) for event in generator if event is not None and event.event != OTHER]
 
     assert events(everything=False) == events(everything=True)
+
+
+def learned(lines: Iterable[str]) -> dict[str, object]:
+    """What the lines of a server of a lab say of who is who."""
+    names = Names()
+    names.add("n1", "192.0.2.1")
+    for line in lines:
+        if (event := read_line(line, server="n1", line_no=1)) is not None:
+            names.learn(event)
+    return {name: value for name, value in vars(names).items() if name not in {"_read", "_known"}}
+
+
+@pytest.mark.parametrize("path", LOGS, ids=lambda path: path.name)
+def test_no_line_that_says_who_is_who_is_lost(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+
+    assert learned(filter(may_name, lines)) == learned(lines)
+
+
+def test_no_wording_that_says_who_is_who_is_lost() -> None:
+    lines = [f"2021-01-24T00:00:00Z [INFO] {wording}" for wording in WORDINGS]
+    assert [line for line in lines if not may_name(line) and learned([line]) != learned([])] == []
 
 
 def test_lines_keep_their_numbers() -> None:
