@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from labctl.raft.clocks import TELLS_OF_CLOCKS, Clocks
 from labctl.raft.durations import about
-from labctl.raft.line_order import Order, microseconds, order_of
+from labctl.raft.line_order import Order, Stamp, microseconds, order_of, stamp_of
 from labctl.raft.log_line import open_envelope
 from labctl.raft.merge import merge
 from labctl.raft.prefilter import likely_lines
@@ -108,7 +108,7 @@ class _Seen:
 
     def __init__(self) -> None:
         self.latest: dict[str, int] = {}
-        self.times: list[tuple[str, datetime]] = []
+        self.times: list[Stamp] = []
         self.speakers = Speakers()
         self.tags: set[str] = set()
 
@@ -121,7 +121,7 @@ class _Seen:
             self.latest[stream] = microseconds(event.time)
             offset = event.time.utcoffset() or offset
             if len(self.times) < surveys.MOST_TIMES:
-                self.times.append((event.server, event.time))
+                self.times.append(stamp_of(event, event.time))
         self.speakers.take(event)
         return WaitingLine(self.latest.setdefault(stream, _NO_TIME), event.line_no, int(offset.total_seconds()), raw)
 
@@ -240,7 +240,11 @@ class LogReader:
                 "of another server are among them. It is told in the order of its lines."
             )
         elif order.kind == "mixed":
-            self._note(f"The lines of {name} are not in order of time: they were put in it.")
+            unless = ""
+            if order.back:
+                back = about(order.back.total_seconds())
+                unless = f" If instead its clock was set back by {back}, what is told of that time is out of order."
+            self._note(f"The lines of {name} are not in order of time: they were put in it.{unless}")
 
     def _learn_names(self, log: Log) -> None:
         if log.survey is None or self._names is None:
@@ -304,7 +308,8 @@ class LogReader:
         for raw, event in self._read_all(log):
             stream = event.server if event.server in seen.latest or len(seen.latest) < MOST_STREAMS else NOBODY
             sorter.add(stream, seen.take(stream, event, raw))
-        order = log.survey.order if log.survey is not None else order_of(seen.times)
+        are_several = len(seen.latest) == 1 and seen.speakers.are_several
+        order = log.survey.order if log.survey is not None else order_of(seen.times, of_several=are_several)
         name = log.recording.name if log.recording.path else "standard input"
         if log.survey is None:
             self._tell_order(name, order)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING, NamedTuple
 
-from labctl.raft.line_order import Order, order_of
+from labctl.raft.line_order import Order, Stamp, order_of, stamp_of
 from labctl.raft.log_line import open_envelope
 from labctl.raft.prefilter import likely_lines
 from labctl.raft.reader import read_line
@@ -134,10 +134,11 @@ def set_order(survey: Survey, zone: tzinfo, later: Iterable[Sample]) -> None:
     samples = list(itertools.islice(later, MOST_TIMES))
     survey.later_sources.update(sample.source for sample in samples if sample.source and sample.is_ours)
     survey.later_hosts.update(sample.host for sample in samples if sample.host and not sample.source and sample.is_ours)
-    behind = ((sample.source or sample.host, sample.time) for sample in samples)
-    begin = ((each_event.server, each_event.time) for each_event in survey.events if each_event.time is not None)
-    times = itertools.islice(itertools.chain(begin, behind), MOST_TIMES)
-    survey.order = order_of([(server, placed(time, zone)) for server, time in times])
+    behind = (Stamp(sample.source or sample.host, placed(sample.time, zone)) for sample in samples)
+    begin = (stamp_of(event, placed(event.time, zone)) for event in survey.events if event.time is not None)
+    stamps = list(itertools.islice(itertools.chain(begin, behind), MOST_TIMES))
+    is_nameless = len({stamp.server for stamp in stamps}) == 1
+    survey.order = order_of(stamps, of_several=is_nameless and survey.speakers.are_several)
     if survey.order.kind == "reversed":
         survey.speakers = Speakers()
         for event in reversed(survey.events):

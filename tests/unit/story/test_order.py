@@ -195,6 +195,48 @@ def test_a_clock_that_was_set_back_reorders_nothing_and_is_said(tmp_path: Path) 
     assert "go back by about 8 min 19 s: a clock was set back" in notes[0]
 
 
+STANDS = '{} [INFO]  agent.server.raft: entering candidate state: node="Node at 10.0.0.1:8300 [Candidate]" term={}'
+
+
+@pytest.mark.parametrize(
+    "stamps",
+    [
+        ["T12:00:00.000Z", "T12:10:00.000Z", "T11:10:00.000Z"],  # back to before the log begins
+        ["T12:00:00.000Z", "T12:10:00.000Z", "T12:05:00.000Z"],
+        ["T12:00:00.000Z", "T11:00:00.000Z"],
+        ["T12:00:00.000Z", "T11:00:00.000Z", "T10:00:00.000Z"],
+    ],
+)
+@pytest.mark.parametrize("front", ["", "n1  | "])
+def test_terms_show_that_a_clock_was_set_back(tmp_path: Path, stamps: list[str], front: str) -> None:
+    lines = [front + STANDS.format(f"2024-01-08{stamp}", term) for term, stamp in enumerate(stamps, 5)]
+    (tmp_path / "n1.log").write_text(text(lines), encoding="utf-8")
+    told, notes = story(tmp_path / "n1.log")
+    assert [event.line_no for event in told.events] == list(range(1, len(lines) + 1))
+    assert "a clock was set back" in notes[0]
+
+
+def test_one_step_back_in_a_short_log_is_a_clock_that_was_set_back(tmp_path: Path) -> None:
+    said = "2024-01-08T12:{:02}:00.000Z [ERROR] agent.server.raft: failed to heartbeat to: peer=10.0.0.3:8300 error=EOF"
+    (tmp_path / "n1.log").write_text(text([said.format(at) for at in (*range(9), *range(4, 12))]), encoding="utf-8")
+    told, notes = story(tmp_path / "n1.log")
+    assert [event.line_no for event in told.events] == list(range(1, 18))
+    assert "go back by about 4 min 0 s: a clock was set back" in notes[0]
+
+
+def test_less_than_a_moment_back_reorders_nothing(tmp_path: Path) -> None:
+    lines = [STANDS.format(f"2024-01-08T12:00:0{second}00Z", 5) for second in ("2.0", "1.5", "1.6")]
+    (tmp_path / "n1.log").write_text(text(lines), encoding="utf-8")
+    told, _ = story(tmp_path / "n1.log")
+    assert [event.line_no for event in told.events] == [1, 2, 3]
+
+
+def test_where_a_later_file_may_stand_in_front_the_other_reading_is_said(tmp_path: Path) -> None:
+    (tmp_path / "n1.log").write_text(text([*ONE[4:], *ONE[:4]]), encoding="utf-8")
+    (note,) = story(tmp_path / "n1.log")[1]
+    assert note.endswith("If instead its clock was set back by about 25 s, what is told of that time is out of order.")
+
+
 def test_a_disorder_far_behind_the_beginning_is_found(tmp_path: Path) -> None:
     noise = "2024-01-08T11:{:02}:{:02}.{:03}Z [DEBUG] agent.http: Request finished: method=GET url=/v1/status/peers\n"
     many = "".join(noise.format(20 + at // 1200, at // 20 % 60, at * 50 % 1000) for at in range(12_000))
