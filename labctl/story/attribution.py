@@ -60,12 +60,24 @@ class Attribution:
         return self.called.get(server, server)
 
 
-def attributions(logs: Sequence[_Log], note: Callable[[str], None]) -> list[Attribution]:
-    """Find the writers of each log's lines, from the beginnings of the logs."""
-    names = _names(logs)
+def attributions(
+    logs: Sequence[_Log], note: Callable[[str], None], firsts: Sequence[int] | None = None
+) -> list[Attribution]:
+    """Find the writers of each log's lines, from the beginnings of the logs.
+
+    Args:
+        logs: what is read.
+        note: receives notes for a reader of the story.
+        firsts: for each log the number of the first one that holds the same lines of one server, or its own.
+    """
+    firsts = firsts or range(len(logs))
+    names = _names(logs, firsts)
     _join(logs, names, note)
     hosts, sources = _used(names, logs, _host), _used(names, logs, _source)
     by_log = [_of_one(name, log, hosts, sources, note) for name, log in zip(names, logs, strict=True)]
+    for attribution, first in zip(by_log, firsts, strict=True):
+        if attribution is not by_log[first]:
+            attribution.server = by_log[first].server
     called = names_of_paths(
         [
             name
@@ -151,7 +163,7 @@ def _source(log: _Log) -> str | None:
     return next(iter(survey.sources))
 
 
-def _names(logs: Sequence[_Log]) -> list[str]:
+def _names(logs: Sequence[_Log], firsts: Sequence[int]) -> list[str]:
     """The user's name of each log, else its file's name; logs that overlap in time were not rotated."""
     unnamed = [number for number, (recording, _) in enumerate(logs) if not recording.is_named]
     names = [recording.server for recording, _ in logs]
@@ -160,7 +172,8 @@ def _names(logs: Sequence[_Log]) -> list[str]:
     for at, number in enumerate(unnamed):
         groups.setdefault(names[number], []).append(at)
     apart = [
-        at for group in groups.values() if len(group) > 1 and _overlap([logs[unnamed[at]][1] for at in group])
+        at for group in groups.values() if len({firsts[unnamed[at]] for at in group}) > 1
+        and _overlap([logs[unnamed[at]][1] for at in group if firsts[unnamed[at]] == unnamed[at]])
         for at in group
     ]  # fmt: skip
     if apart:

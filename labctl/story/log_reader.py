@@ -18,6 +18,7 @@ from labctl.raft.line_order import Order, Stamp, microseconds, order_of, stamp_o
 from labctl.raft.log_line import open_envelope
 from labctl.raft.merge import merge
 from labctl.raft.prefilter import likely_lines
+from labctl.raft.raft_groups import RaftGroups
 from labctl.raft.reader import is_told, read_line
 from labctl.raft.speakers import SPEAKING, Speakers, own_address
 from labctl.raft.time_window import in_window
@@ -25,6 +26,7 @@ from labctl.story import survey as surveys
 from labctl.story.attribution import ONLY, Attribution, attributions, names_of_paths, several
 from labctl.story.copies import without_copies
 from labctl.story.coverage import Coverage, Coverages
+from labctl.story.doubles import doubled, united
 from labctl.story.line_forms import name_and_line
 from labctl.story.line_sorter import LineSorter, WaitingLine
 from labctl.story.live_names import LiveNames
@@ -56,16 +58,32 @@ class Log:
     zone: tzinfo = UTC
     attribution: Attribution = field(default_factory=Attribution)
     partly_read: set[str] = field(default_factory=set)
+    is_double: bool = False
+    guessed: str = ""
+    _is_known: bool = False
+
+    def __post_init__(self) -> None:
+        self._latest = self.near + surveys.AHEAD
 
     def read(self, raw: bytes, number: int, near: datetime, zone: tzinfo) -> Event | None:
         """Read a line and its server."""
         name, raw = name_and_line(raw)
         line = raw.decode("utf-8", "replace")
         server = self.attribution.server or name or ""
-        event = read_line(
-            line, server=server, line_no=number, file=self.recording.name, zone=zone, near=near,
-            otherwise=self.attribution.otherwise, of_hosts=self.attribution.of_hosts,
-        )  # fmt: skip
+
+        def read(near: datetime | None) -> Event | None:
+            return read_line(
+                line, server=server, line_no=number, file=self.recording.name, zone=zone, near=near,
+                otherwise=self.attribution.otherwise, of_hosts=self.attribution.of_hosts,
+            )  # fmt: skip
+
+        event = read(near)
+        if event is not None and event.time is not None:
+            if self._is_too_late(event.time):
+                # Where it names no year, it is of the year before.
+                event = read(near - surveys.YEAR)
+            if not self._is_known:
+                self._is_known, self.guessed = True, _guessed(read, near)
         self.coverage.see(event, number, line)
         if event is not None and event.server in self.attribution.called:
             event = event._replace(server=self.attribution.called[event.server])
@@ -76,6 +94,40 @@ class Log:
             return None
         self.partly_read.add(address)
         return event._replace(server=address)
+
+    def end(self, end: bytes, near: datetime, zone: tzinfo) -> datetime | None:
+        """The last stamp at its end."""
+        time = self.recording.time_at(end, near, zone)
+        if time is not None and self._is_too_late(time):
+            time = self.recording.time_at(end, near - surveys.YEAR, zone)
+        return time
+
+    def _is_too_late(self, time: datetime) -> bool:
+        """Whether a stamp lies behind the moment at which the log was written, which may still go on."""
+        if time <= self._latest:
+            return False
+        self._latest = max(self._latest, self.recording.written() + surveys.AHEAD)
+        return time > self._latest
+
+    def told_guess(self) -> str | None:
+        """A sentence about stamps whose year or date is guessed; None where all say it themselves."""
+        if not self.guessed:
+            return None
+        name = self.recording.name if self.recording.path else "standard input"
+        when = "they were read" if self.recording.path is None else "the file was last written"
+        which = "the latest one before" if self.guessed == "year" else "the one nearest to when"
+        return f"The stamps of {name} name no {self.guessed}: it is guessed, {which} {when}."
+
+
+def _guessed(read: Callable[[datetime | None], Event | None], near: datetime) -> str:
+    """What the stamp of a line does not name: the `year`, the whole `date`, or nothing."""
+    if (told := read(None)) is None or told.time is not None:
+        return ""
+    two_days = timedelta(days=2)
+    times = [
+        event.time for event in (read(near), read(near - two_days)) if event is not None and event.time is not None
+    ]
+    return "date" if times and times[0] - times[-1] == two_days else "year"
 
 
 class Falls:
@@ -169,18 +221,18 @@ class LogReader:
         if self._names is not None:
             for log in logs:
                 log.partly_read = self._names.partly_read
-        for log, attribution in zip(
-            logs, attributions([(log.recording, log.survey) for log in logs], self._note), strict=True
-        ):
-            log.attribution = attribution
+        surveyed = [(log.recording, log.survey) for log in logs]
+        firsts = doubled(surveyed, self._note)
+        for log, attribution, first in zip(logs, attributions(surveyed, self._note, firsts), firsts, strict=True):
+            log.attribution, log.is_double = attribution, logs[first] is not log
             self._learn_names(log)
         with contextlib.ExitStack() as kept:
             streams = self._streams(logs, kept)
-            if len(streams) == 1:
-                yield from streams[0]
-            else:
-                yield from self._watched(merge(streams, self._names))
-        for sentence in self._coverages.notes():
+            groups = RaftGroups()
+            for event in streams[0] if len(streams) == 1 else self._watched(merge(streams, self._names)):
+                groups.take(event)
+                yield event
+        for sentence in (*groups.notes(), *filter(None, (log.told_guess() for log in logs)), *self._coverages.notes()):
             self._note(sentence)
 
     def _watched(self, events: Iterator[Event]) -> Iterator[Event]:
@@ -274,7 +326,9 @@ class LogReader:
                 streams += self._sorted(log, sorter)
         for of_one in pieces.values():
             of_one.sort(key=lambda log: (log.survey.first if log.survey else None) or log.near)
-            streams.append(itertools.chain.from_iterable(map(self._as_they_stand, of_one)))
+            parts = map(self._as_they_stand, of_one)
+            has_doubles = any(log.is_double for log in of_one)
+            streams.append(united(parts) if has_doubles else itertools.chain.from_iterable(parts))
         return streams
 
     def _as_they_stand(self, log: Log) -> Iterator[Event]:
@@ -300,7 +354,7 @@ class LogReader:
         if falls.count and log.survey is not None and log.survey.order.kind == "sorted":
             self._note(falls.told(recording.name))
         if self._reached is not None:
-            self._reached.see(recording.time_at(bytes(end), near, zone))
+            self._reached.see(log.end(bytes(end), near, zone))
 
     def _sorted(self, log: Log, sorter: LineSorter) -> list[Iterator[Event]]:
         """The events of a log that is not, or may not be, in order of time: a stream for each server."""
@@ -336,7 +390,7 @@ class LogReader:
                 zone = near.tzinfo or zone if self._zone is None else zone
             yield raw, event
         if self._reached is not None:
-            self._reached.see(log.recording.time_at(bytes(end), near, zone))
+            self._reached.see(log.end(bytes(end), near, zone))
 
     def _again(self, log: Log, sorter: LineSorter, stream: str, order: Order) -> Iterator[Event]:
         """Read the lines of a stream that wait."""

@@ -32,6 +32,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 IN_ORDER = Order("sorted")
 MOST_TIMES = 65_536
 """Stamps by which the order of a log is judged."""
+YEAR = timedelta(days=365)
+AHEAD = timedelta(days=1)
+"""A stamp may seem to lie this far behind the moment at which its log was written: its zone may not be known."""
 
 
 class Sample(NamedTuple):
@@ -102,14 +105,17 @@ class Survey:
             self.tags = set()
 
 
-def of_beginning(chunks: Iterable[bytes], near: datetime | None) -> Survey:
-    """Look at the beginning of a log."""
-    survey = Survey()
+def of_beginning(chunks: Iterable[bytes], near: datetime) -> Survey:
+    """Look at the beginning of a log that was written at about that time."""
+    survey, latest = Survey(), near + AHEAD
     known: dict[str, set[str]] = {}
     for number, raw in likely_lines(chunks):
         name, raw = name_and_line(raw)  # noqa: PLW2901 - it is the line that came
         line = raw.decode("utf-8", "replace")
         event = read_line(line, server=name or "", line_no=number, zone=UNKNOWN, near=near, of_hosts=True)
+        if event is not None and event.time is not None and event.time > latest:
+            # Where it names no year, it is of the year before.
+            event = read_line(line, server=name or "", line_no=number, zone=UNKNOWN, near=near - YEAR, of_hosts=True)
         if event is None:
             continue
         survey.events.append(event)

@@ -11,6 +11,7 @@ import sys
 import tarfile
 import threading
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -135,6 +136,54 @@ def test_a_stamp_without_a_year_is_of_the_year_in_which_the_file_was_written(tmp
     (event,) = log_files.events(log_files.find([str(path)]))
     assert event.time is not None
     assert event.time.isoformat() == "2015-08-09T01:29:01+00:00"
+
+
+@pytest.mark.parametrize(
+    ("written", "years"),
+    [
+        ("2015-12-24T00:00:00", [2015]),
+        ("2015-08-09T00:00:00", [2015]),  # its clock may be in another zone
+        ("2015-08-07T00:00:00", [2014]),
+        ("2016-02-24T00:00:00", [2015]),
+        ("2015-03-01T00:00:00", [2014]),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_guessed_year_is_none_after_the_file_was_written_and_is_said_to_be_guessed(
+    tmp_path: Path, written: str, years: list[int], packed: bool
+) -> None:
+    path = tmp_path / "consul1.log"
+    content = SYSLOG.format(second=1, host="h").encode()
+    path.write_bytes(gzip.compress(content) if packed else content)
+    seconds = datetime.fromisoformat(f"{written}+00:00").timestamp()
+    os.utime(path, (seconds, seconds))
+    notes: list[str] = []
+    reached = log_files.LogEnd()
+    events = list(log_files.events(log_files.find([str(path)]), reached=reached, note=notes.append))
+    assert [event.time.year for event in events if event.time is not None] == years
+    assert reached.time == events[0].time
+    assert notes == [
+        f"The stamps of {path} name no year: it is guessed, the latest one before the file was last written."
+    ]
+
+
+def test_over_the_turn_of_a_year_guessed_years_go_on(tmp_path: Path) -> None:
+    path = tmp_path / "consul1.log"
+    stamps = ("Jul  4 01:29:01", "Dec 31 23:59:59", "Jan  1 00:00:01", "Mar  1 01:00:00")
+    path.write_text("".join(SYSLOG.format(second=1, host="h").replace("Aug  9 01:29:01", stamp) for stamp in stamps))
+    os.utime(path, (1_456_990_000, 1_456_990_000))
+    events = log_files.events(log_files.find([str(path)]))
+    assert [event.time.year for event in events if event.time is not None] == [2015, 2015, 2016, 2016]
+
+
+def test_a_guessed_date_is_said_to_be_guessed(tmp_path: Path) -> None:
+    path = tmp_path / "consul1.log"
+    path.write_text("14:45:45.268 [INFO] agent.server.raft: election won: term=2 tally=2\n", encoding="utf-8")
+    notes: list[str] = []
+    assert len(list(log_files.events(log_files.find([str(path)]), note=notes.append))) == 1
+    assert notes == [
+        f"The stamps of {path} name no date: it is guessed, the one nearest to when the file was last written."
+    ]
 
 
 def test_who_is_who_is_known_before_the_line_that_says_so(tmp_path: Path) -> None:

@@ -1,0 +1,54 @@
+"""Logs that hold the same lines of one server are told as one server's, and each line once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.unit.story.election_logs import ONE, TWO, essence, line, story, text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MORE = [line("45.000", "ERROR", "failed to heartbeat to: peer=10.0.0.3:8300 error=EOF")] * 2
+WHOLE = [*ONE[:5], *MORE, *ONE[5:]]
+WHOLE.sort()
+
+
+def journal(lines: list[str]) -> list[str]:
+    return [f"Jan 08 {line[11:19]} ip-10-0-0-1 consul[812]: {line}" for line in lines]
+
+
+@pytest.mark.parametrize(("first", "second"), [(slice(0, 6), slice(3, 9)), (slice(0, 9), slice(4, 9))])
+def test_rotated_files_that_overlap_are_one_servers_and_each_line_is_told_once(
+    tmp_path: Path, first: slice, second: slice
+) -> None:
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "whole" / "app.log").write_text(text(WHOLE), encoding="utf-8")
+    right, _ = story(tmp_path / "whole")
+    (tmp_path / "app.log.1").write_text(text(WHOLE[first]), encoding="utf-8")
+    (tmp_path / "app.log").write_text(text(WHOLE[second]), encoding="utf-8")
+    told, notes = story(tmp_path / "app.log", tmp_path / "app.log.1")
+    assert essence(told) == essence(right)
+    (note,) = notes
+    assert "hold the same lines of one server: what stands in both is told once" in note
+
+
+def test_a_file_and_the_journal_of_the_same_server_are_one_log(tmp_path: Path) -> None:
+    (tmp_path / "n1.log").write_text(text(WHOLE[1:]), encoding="utf-8")
+    right, _ = story(tmp_path / "n1.log")
+    (tmp_path / "journal.txt").write_text(text(journal(WHOLE[1:])), encoding="utf-8")
+    told, notes = story(tmp_path)
+    assert len(told.servers) == 1
+    assert len(told.events) == len(right.events)
+    assert [election.outcome for election in told.elections] == ["won"]
+    assert any("is told once" in note for note in notes)
+
+
+def test_logs_that_say_something_else_of_the_same_time_are_not_joined(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text(text(ONE), encoding="utf-8")
+    (tmp_path / "b.log").write_text(text([ONE[0], TWO[1].replace("50.100", "30.000"), *ONE[5:]]), encoding="utf-8")
+    told, notes = story(tmp_path)
+    assert {event.server for event in told.events} == {"a", "b"}
+    assert any("both of 10.0.0.1:8300" in note for note in notes)
