@@ -215,7 +215,9 @@ class Names:
     def _find(self, peer: str) -> tuple[str | None, str, str]:
         """Find the server, its place, and how to name it; that is cached until something new is known."""
         likely = next((server for aliase in self._aliases(peer) if (server := self._servers.get(aliase))), None)
-        likely = likely or self._likely.get(peer)
+        likely = likely or next(
+            (server for aliase in self._aliases(peer) if (server := self._likely.get(aliase))), None
+        )
         named = next((name for aliase in self._aliases(peer) if (name := self._called(aliase))), None)
         place = likely or named or self._id.get(peer, peer)
         if likely or place not in (peer, self._id.get(peer)):

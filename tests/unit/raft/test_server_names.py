@@ -11,6 +11,7 @@ from labctl.raft.collection import Collection, collect
 from labctl.raft.reader import read_line
 from labctl.raft.record_stream import records
 from labctl.raft.server_names import Names
+from labctl.raft.speakers import own_address
 
 if TYPE_CHECKING:
     from labctl.raft.event import Event
@@ -89,6 +90,33 @@ def test_a_server_that_answers_under_its_address_is_no_longer_out_of_reach_under
     for order in itertools.permutations([*events("store-0", *STORE)[:1], *other]):
         (outage,) = told(*order, *events("store-0", *STORE)[1:]).outages
         assert (outage.server, outage.ended_by) == ("store-2", "reached")
+
+
+def test_who_is_known_by_its_own_vote_is_out_of_reach_once_under_its_id_and_its_address() -> None:
+    vote = events("n2", f"agent.server.raft: vote granted: from={ID} term=3 tally=1")
+    leader = events(
+        "n1",
+        'agent.server.raft: entering leader state: leader="Node at 10.0.0.1:8300 [Leader]"',
+        LISTED.format(ID, "10.0.0.2:8300"),
+        f"agent.server.raft: failed to contact: server-id={ID} time=500ms",
+        "agent.server.raft: failed to heartbeat to: peer=10.0.0.2:8300 error=EOF",
+    )
+    assert [outage.server for outage in told(*vote, *leader).outages] == ["n2"]
+    assert names_of(*vote, *leader)("10.0.0.2:8300") == "n2"
+
+
+def test_a_line_that_is_cut_off_within_a_servers_name_names_none() -> None:
+    wrapped, whole = events(
+        "",
+        'agent.server.raft: entering candidate state: node="Node at',
+        'agent.server.raft: entering candidate state: node="Node at 10.0.0.2:8300 [Candidate]" term=4',
+    )
+    assert own_address(wrapped) is None
+    assert own_address(whole) == "10.0.0.2:8300"
+    named = [event._replace(server="n2") for event in (wrapped, whole)]
+    assert names_of(*named)("Node at") == "Node at"
+    # Its term is cut off, too: it is not counted.
+    assert [election.term for election in told(*named).elections] == [None, 4]
 
 
 def test_the_old_address_of_a_server_is_no_outage_of_its_own() -> None:
