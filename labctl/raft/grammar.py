@@ -711,7 +711,8 @@ EVENTS: frozenset[str] = frozenset(rule.event for rule in RULES) - {OTHER}
 """Every name that a line's event can have, but `other`."""
 
 _FIRST_WORD = re.compile(r"[\w()-]+", re.ASCII)
-_SPEAKER = re.compile(r"Node at (?P<node>.+) \[\w+\]")
+_SPEAKS = "Node at "
+_SPEAKER = re.compile(rf"{_SPEAKS}(?P<node>.+) \[\w+\]")
 _SPEAKERS = {"follower_entered": ("follower",), "candidate_entered": ("node",), "leader_entered": ("leader",)}
 """The value in which a server names itself."""
 LONGEST_NAME = 300
@@ -824,9 +825,12 @@ def _read(rule: Rule, said: Meaning, values: Mapping[str, str]) -> Meaning:
             peer = _named_peer(value)
             break
     for name in _SPEAKERS.get(event, ()):
-        speaker = _SPEAKER.fullmatch(values.get(name, ""))
-        if speaker is not None:
-            named = {**named, "node": speaker["node"]}
+        if (value := values.get(name)) is not None:
+            speaker = _SPEAKER.fullmatch(value)
+            if speaker is not None:
+                named = {**named, "node": speaker["node"]}
+            elif value and (value.startswith(_SPEAKS) or _SPEAKS.startswith(value)):
+                named = {**named, "node": ""}  # what is cut off names no server
     return Meaning(event, term, peer, named)
 
 

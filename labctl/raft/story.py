@@ -322,6 +322,8 @@ class Story:
         """The term of a candidacy. Before Consul 0.7 no line has it: it is counted, from 1 at the first election."""
         if event.term is not None:
             return event.term, "line"
+        if event.values.get("node") == "":
+            return None, None  # the line is cut off in front of it
         own = max(server.term or 0, self._won or 0)
         if own == 0 and not self._from_the_beginning:
             return None, None
