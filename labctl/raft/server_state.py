@@ -22,6 +22,8 @@ class ServerState:
     role: Role | None = None
     term: int | None = None
     cause: Cause = "unknown"
+    led: bool = False  # a line has shown that it leads, or led
+    followed: datetime | None = None  # when its first line about its role said that it was a follower
     candidacy: Candidacy | None = None
     before: Candidacy | None = None  # its candidacy before, if it has been nothing else since
     needed: int | None = None  # votes that are a majority

@@ -33,7 +33,8 @@ class Speakers:
     """The speakers of a stream that names no server.
 
     A server that is started again may have another address: it says so by its first configuration, then that it is a
-    follower. Raft before 1.0 (Consul 0.7) prints no configuration.
+    follower. Raft before 1.0 (Consul 0.7) prints no configuration. Who has an address again after another one is rather
+    one of two servers that were both started again.
 
     Attributes:
         addresses: in the order in which they were seen.
@@ -59,11 +60,12 @@ class Speakers:
                 event.event in _REFUSES and event.peer is not None and event.peer == self._now
             )
             return
+        has_it_again = address != self._now and address in self.addresses
         if address not in self.addresses and len(self.addresses) < MOST:
             self.addresses.append(address)
         goes_back = event.time is not None and self._time is not None and self._time - event.time > BACK
         restarted = event.event == "follower_entered" and (self._started or not _prints_its_configuration(event))
-        restarted = restarted and not goes_back
+        restarted = restarted and not goes_back and not has_it_again
         if self._now is not None and address != self._now and not restarted:
             self.are_several = True
         self._now, self._started = address, False

@@ -49,6 +49,8 @@ HANDED_OVER_SECONDS = 1.0
 _AT_ONCE_SECONDS = 0.1
 NO_NETWORK = "network is unreachable"
 """What the kernel of a server says at once that has no route to another one, as without any network."""
+GIVES_UP_SECONDS = 1.0
+"""Consul notices this soon that its Raft leads no longer."""
 
 # Terms that a line prints and that are not the term its server is in: a candidate before its pre-vote only proposes.
 # What cannot be asked for its pre-vote is said in the same words as what cannot be asked for its vote.
@@ -556,7 +558,7 @@ class Story:
         term = candidacy.term if candidacy else server.term
         self._leaderships.lead_again(server.name, event.time)
         server.role, server.candidacy, server.before, server.ending = "leader", None, None, None
-        server.timer = None
+        server.timer, server.led = None, True
         self._elected = True
         self._leaderships.begin(server.name, term, event, candidacy)
         return term
@@ -566,7 +568,8 @@ class Story:
         says = event.event
         if "node" in event.values:
             return
-        if says not in _LEADS and not (server.role is None and (says in _LED or says == "leadership_lost")):
+        is_over = says == "leadership_lost" and (server.role is None or _had_just_led(server, event))
+        if says not in _LEADS and not is_over and not (server.role is None and says in _LED):
             return
         candidacy, server.candidacy, server.before = server.candidacy, None, None
         if candidacy is not None and candidacy.ended is None:
@@ -580,7 +583,7 @@ class Story:
                 server.name, term, event, led=_led_at(server, event) if candidacy is None else None
             )
         self._leaderships.show(server.name)
-        server.role, server.ending, server.timer = "leader", None, None
+        server.role, server.ending, server.timer, server.led = "leader", None, None, True
         self._elected = True
 
     def _hear_of_leader(self, peer: str | None, event: Event, *, leads: bool = False) -> None:
@@ -616,6 +619,7 @@ class Story:
         if server.candidacy:
             term = self._end_candidacy(server, event, "follower")
         self._step_down(server, event)
+        server.followed = event.time if server.role is None and not server.led else None
         server.role, server.cause, server.ending, server.before = "follower", "unknown", None, None
         server.timer, server.waited = event.time, None
         # One that asked shortly before may still be heard.
@@ -906,6 +910,12 @@ class Story:
     def _end(self) -> datetime | None:
         """How far the log goes: at least as far as its last event."""
         return max((moment for moment in (self._last, self._reached()) if moment is not None), default=None)
+
+
+def _had_just_led(server: ServerState, lost: Event) -> bool:
+    """Whether a server had led until its log began: with its being a follower, and what only a leader says of that."""
+    between = seconds_between(server.followed, lost.time)
+    return between is not None and 0 <= between <= GIVES_UP_SECONDS
 
 
 def _led_at(server: ServerState, event: Event) -> datetime | None:

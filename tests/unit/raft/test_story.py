@@ -228,6 +228,16 @@ def test_consul_that_loses_leadership_without_another_word_does_not_say_why() ->
     assert (leadership.ended_by, leadership.until) == ("unknown", datetime(2021, 1, 24, 0, 0, 5, tzinfo=UTC))
 
 
+@pytest.mark.parametrize(("passed", "led"), [(0.0, True), (0.9, True), (5.0, False)])
+def test_a_log_that_begins_with_the_end_of_a_leadership_shows_that_its_server_led(passed: float, led: bool) -> None:
+    follows = said(1, 'entering follower state: follower="Node at 10.0.0.1:8300 [Follower]" leader-address=')
+    lost = f"2021-01-24T00:00:{1 + passed:06.3f}Z [INFO] agent.server: cluster leadership lost"
+    story, _ = story_of(log(follows, lost))
+    assert [leadership.server for leadership in story.leaders] == ["consul1"] * led
+    start = said(0, "initial configuration: index=1 servers=[]")
+    assert story_of(log(start, follows, lost))[0].leaders == []
+
+
 def test_an_election_that_is_open_at_the_end_is_undecided() -> None:
     story, _ = story_of(said(1, 'entering candidate state: node="Node at 10.0.0.1:8300 [Candidate]" term=2'))
     assert outcomes(story) == [("consul1", 2, "undecided")]

@@ -266,6 +266,14 @@ def test_a_server_that_has_another_address_after_a_restart_is_one_server(tmp_pat
     assert "is of 2 servers (10.0.0.1:8300, 10.0.0.9:8300)" in story(tmp_path / "n1.log")[1][0]
 
 
+def test_two_servers_that_are_started_again_one_after_the_other_are_two(tmp_path: Path) -> None:
+    back = [line.replace("T11:43", "T11:44").replace("0.9:8300", "0.1:8300") for line in RESTART]
+    (tmp_path / "all.log").write_text(text([*ONE, *RESTART, *back]), encoding="utf-8")
+    told, notes = story(tmp_path / "all.log")
+    assert told.servers == ["10.0.0.1:8300", "10.0.0.9:8300"]
+    assert "is of 2 servers (10.0.0.1:8300, 10.0.0.9:8300)" in notes[0]
+
+
 def test_logs_that_were_put_one_behind_the_other_are_not_one_servers(tmp_path: Path) -> None:
     begins = [
         f"{lines[0][:24]} [INFO]  agent.server.raft: initial configuration: index=1 servers=[]" for lines in (ONE, TWO)
