@@ -61,12 +61,15 @@ def _long(seconds: float) -> str:
 
 
 def elapsed(start: datetime | None, end: datetime | None) -> str | None:
-    """Write the time between two stamps, no finer than they are."""
+    """Write the time between two stamps, no finer than they are; None where it is unknown: a clock was set back."""
     if start is None or end is None:
         return None
     seconds = (end - start).total_seconds()
-    if is_whole(start) or is_whole(end) or not (start.microsecond or end.microsecond):
-        return about(seconds)
+    is_rough = is_whole(start) or is_whole(end)
+    if seconds < (-1 if is_rough else 0):
+        return None
+    if is_rough or not (start.microsecond or end.microsecond):
+        return about(max(seconds, 0))
     return duration(seconds) if seconds >= MILLISECOND else "less than 1 ms"
 
 

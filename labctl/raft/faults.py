@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from labctl.raft.lost_quorum import Gone
 from labctl.raft.records import evidence_of
+from labctl.raft.timers import seconds_between
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +69,7 @@ class Fault:
     @property
     def seconds(self) -> float | None:
         """How long it lasted, in seconds."""
-        return None if self.since is None or self.until is None else (self.until - self.since).total_seconds()
+        return seconds_between(self.since, self.until)
 
     def overlaps(self, begin: datetime | None, end: datetime | None) -> bool:
         """Whether it lasted at some time between two."""

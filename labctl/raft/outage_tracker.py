@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from labctl.raft.numbers import number_of
 from labctl.raft.records import Evidence
-from labctl.raft.timers import seconds_of, without_majority
+from labctl.raft.timers import seconds_between, seconds_of, without_majority
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -56,7 +56,7 @@ class Outage:
     @property
     def seconds(self) -> float | None:
         """How long it lasted, in seconds."""
-        return None if self.since is None or self.until is None else (self.until - self.since).total_seconds()
+        return seconds_between(self.since, self.until)
 
     def complain(self, event: Event) -> None:
         """Take in another line that says so. Since Consul 0.5 `failed to contact` says how long it has been."""

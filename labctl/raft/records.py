@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from labctl.raft.timers import seconds_between
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -148,7 +150,7 @@ class Election:
     @property
     def seconds(self) -> float | None:
         """How long it took, in seconds."""
-        return None if self.start is None or self.end is None else (self.end - self.start).total_seconds()
+        return seconds_between(self.start, self.end)
 
 
 @dataclass(slots=True)
@@ -193,7 +195,7 @@ class PreVote:
     @property
     def seconds(self) -> float | None:
         """How long it took, in seconds."""
-        return None if self.start is None or self.end is None else (self.end - self.start).total_seconds()
+        return seconds_between(self.start, self.end)
 
 
 INFERRED_ENDS = frozenset({"silent", "restarted"})
@@ -273,7 +275,7 @@ class Leadership:
     @property
     def seconds(self) -> float | None:
         """How long it lasted, in seconds, as far as that is known."""
-        return None if self.since is None or self.until is None else (self.until - self.since).total_seconds()
+        return seconds_between(self.since, self.until)
 
     @property
     def bound(self) -> Bound | None:

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from labctl.errors import ExitCode, LabctlError
+from labctl.raft import summary_sentences
 from labctl.raft.collection import collect
 from labctl.raft.record_stream import records
 from labctl.raft.server_names import Names
@@ -214,6 +215,17 @@ def test_terms_show_that_a_clock_was_set_back(tmp_path: Path, stamps: list[str],
     told, notes = story(tmp_path / "n1.log")
     assert [event.line_no for event in told.events] == list(range(1, len(lines) + 1))
     assert "a clock was set back" in notes[0]
+
+
+def test_what_lasted_while_a_clock_was_set_back_has_no_length(tmp_path: Path) -> None:
+    again = [line.replace("T11:42", "T11:02").replace("term=7", "term=8") for line in ONE[1:]]
+    (tmp_path / "n1.log").write_text(text([*ONE[:5], *again]), encoding="utf-8")
+    told, notes = story(tmp_path / "n1.log")
+    assert "a clock was set back" in notes[0]
+    first, second = told.leaders
+    assert (first.seconds, first.bound) == (None, None)
+    assert summary_sentences.of_leadership(first) == "n1 led in term 7, until a time that no line shows."
+    assert second.seconds == pytest.approx(20.359)
 
 
 def test_one_step_back_in_a_short_log_is_a_clock_that_was_set_back(tmp_path: Path) -> None:
