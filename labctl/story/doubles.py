@@ -9,9 +9,10 @@ from __future__ import annotations
 import heapq
 from collections import Counter, deque
 from datetime import timedelta
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
+from labctl.raft.durations import is_whole
 from labctl.raft.event import OTHER
 from labctl.raft.prefilter import likely_lines
 from labctl.raft.reader import is_told, read_line
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
 MOST = 65_536
 """Lines of a log that are compared."""
-FEWEST = 2
-"""Lines that rotated files must have in common where none of them says whose they are."""
+FEWEST, FEWEST_OF_OTHERS = 2, 8
+"""Lines that logs must have in common in which no server names itself: rotated ones, and those of other names."""
 NEAR = timedelta(seconds=2)
 """Lines of one log are not more out of order than that."""
 
@@ -41,22 +42,29 @@ NEAR = timedelta(seconds=2)
 def doubled(logs: Sequence[_Log], note: Callable[[str], None]) -> list[int]:
     """For each log, the number of the first one that holds lines of the same server that it holds too, or its own."""
     firsts = list(range(len(logs)))
-    speak = [_speakers(survey) for _, survey in logs]
-    for number, log in enumerate(logs):
-        for other in range(number):
-            may_be = speak[other] & speak[number] or logs[other][0].server == log[0].server
-            if firsts[other] == other and may_be and _share_lines(logs[other], log):
-                firsts[number] = other
-                note(
-                    f"{logs[other][0].name} and {log[0].name} hold the same lines of one server: what stands in both "
-                    "is told once."
-                )
-                break
+    for other, number in sorted(_may_be_doubled(logs)):
+        if firsts[other] == other and firsts[number] == number and _share_lines(logs[other], logs[number]):
+            firsts[number] = other
+            note(
+                f"{logs[other][0].name} and {logs[number][0].name} hold the same lines of one server: what stands in "
+                "both is told once."
+            )
     return firsts
 
 
-def _speakers(survey: Survey | None) -> set[str]:
-    return {address for event in survey.events if (address := own_address(event))} if survey is not None else set()
+def _may_be_doubled(logs: Sequence[_Log]) -> set[tuple[int, int]]:
+    """Pairs of logs that have a name, a server that names itself, or a line with a fine stamp in common."""
+    pairs: set[tuple[int, int]] = set()
+    first: dict[Any, int] = {}
+    for number, (recording, survey) in enumerate(logs):
+        marks: set[Any] = {recording.server}
+        for event in survey.events if survey is not None else ():
+            marks.add(own_address(event))
+            if event.time is not None and not is_whole(event.time) and is_told(event):
+                marks.add(_key(event))
+        others = {first.setdefault(mark, number) for mark in marks if mark}
+        pairs.update((other, number) for other in others if other != number)
+    return pairs
 
 
 def _share_lines(log: _Log, other: _Log) -> bool:
@@ -65,13 +73,22 @@ def _share_lines(log: _Log, other: _Log) -> bool:
     if span is None or log[0].is_named or other[0].is_named:
         return False
     lines, others = _lines(*log, *span), _lines(*other, *span)
-    if not (lines <= others or others <= lines):
+    if not (_due(lines, span, other[1]) <= others or _due(others, span, log[1]) <= lines):
         return False
     both = lines & others
     if any(is_of_itself for is_of_itself, *_ in both):
         return True
-    fine = sum(count for (_, time, *_), count in both.items() if time.microsecond)
-    return log[0].server == other[0].server and fine >= FEWEST
+    fine = sum(count for (_, time, *_), count in both.items() if not is_whole(time))
+    return fine >= (FEWEST if log[0].server == other[0].server else FEWEST_OF_OTHERS)
+
+
+def _due(lines: Counter[Any], span: tuple[datetime, datetime], other: Survey | None) -> Counter[Any]:
+    """Those of a log's lines that another one of the same server has, unless it lacks lines of the time in between.
+
+    With what was written at the moment at which it begins or ends, it need not begin or end.
+    """
+    ends = {other.first, other.last} if other is not None else set()
+    return Counter({line: count for line, count in lines.items() if line[1] not in ends or line[1] not in span})
 
 
 def _common_time(survey: Survey | None, other: Survey | None) -> tuple[datetime, datetime] | None:
@@ -114,17 +131,31 @@ def _key(event: Event) -> tuple[Any, ...]:
     return event.time, event.event, event.term, event.peer, event.module, said, tuple(sorted(event.values.items()))
 
 
-def united(logs: Iterable[Iterable[Event]]) -> Iterator[Event]:
-    """The events of one server's logs in order of time; what stands in several of them comes once."""
+def overlap(surveys: Sequence[Survey | None]) -> bool:
+    """Whether two of one server's logs, in the order in which they begin, tell of one time."""
+    return any(_common_time(*pair) is not None for pair in pairwise(surveys))
+
+
+def united(
+    logs: Iterable[Iterable[Event]], *, fine: bool = False, left_out: Callable[[int], None] = lambda _: None
+) -> Iterator[Event]:
+    """The events of one server's logs in order of time; what stands in several of them comes once.
+
+    Args:
+        logs: in the order in which they begin.
+        fine: of stamps of whole seconds, take two equal lines of two logs for two.
+        left_out: receives at the end how many lines were left out.
+    """
     streams = [_placed(number, events) for number, events in enumerate(logs)]
     said: Counter[tuple[int, tuple[Any, ...]]] = Counter()
     told: Counter[tuple[Any, ...]] = Counter()
     recent: deque[tuple[datetime, int, tuple[Any, ...]]] = deque()
+    doubles = 0
     for latest, number, _, event in heapq.merge(*streams, key=lambda placed: placed[:3]):
         while recent and latest - recent[0][0] > NEAR:
             _, of, old = recent.popleft()
             del said[of, old], told[old]
-        if event.time is None:
+        if event.time is None or (fine and is_whole(event.time)):
             yield event
             continue
         key = _key(event)
@@ -134,6 +165,9 @@ def united(logs: Iterable[Iterable[Event]]) -> Iterator[Event]:
         if said[number, key] > told[key]:
             told[key] += 1
             yield event
+        else:
+            doubles += 1
+    left_out(doubles)
 
 
 def _placed(number: int, events: Iterable[Event]) -> Iterator[tuple[datetime, int, int, Event]]:

@@ -10,6 +10,7 @@ import contextlib
 import itertools
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import partial
 from typing import TYPE_CHECKING
 
 from labctl.raft.clocks import TELLS_OF_CLOCKS, Clocks
@@ -26,7 +27,7 @@ from labctl.story import survey as surveys
 from labctl.story.attribution import ONLY, Attribution, attributions, names_of_paths, several
 from labctl.story.copies import without_copies
 from labctl.story.coverage import Coverage, Coverages
-from labctl.story.doubles import doubled, united
+from labctl.story.doubles import doubled, overlap, united
 from labctl.story.line_forms import name_and_line
 from labctl.story.line_sorter import LineSorter, WaitingLine
 from labctl.story.live_names import LiveNames
@@ -324,12 +325,21 @@ class LogReader:
                 sorter = self._sorter(log.recording.name)
                 kept.callback(sorter.close)
                 streams += self._sorted(log, sorter)
-        for of_one in pieces.values():
+        for server, of_one in pieces.items():
             of_one.sort(key=lambda log: (log.survey.first if log.survey else None) or log.near)
-            parts = map(self._as_they_stand, of_one)
-            has_doubles = any(log.is_double for log in of_one)
-            streams.append(united(parts) if has_doubles else itertools.chain.from_iterable(parts))
+            parts, is_double = map(self._as_they_stand, of_one), any(log.is_double for log in of_one)
+            if is_double:
+                streams.append(united(parts))
+            elif overlap([log.survey for log in of_one]):
+                streams.append(united(parts, fine=True, left_out=partial(self._tell_left_out, server)))
+            else:
+                streams.append(itertools.chain.from_iterable(parts))
         return streams
+
+    def _tell_left_out(self, server: str, doubles: int) -> None:
+        if doubles:
+            lines = "1 line stands" if doubles == 1 else f"{doubles} lines stand"
+            self._note(f"{lines} in two logs of {server}, and {'is' if doubles == 1 else 'are'} told once.")
 
     def _as_they_stand(self, log: Log) -> Iterator[Event]:
         """The events of a log in the order of its lines."""

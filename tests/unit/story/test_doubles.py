@@ -20,7 +20,9 @@ def journal(lines: list[str]) -> list[str]:
     return [f"Jan 08 {line[11:19]} ip-10-0-0-1 consul[812]: {line}" for line in lines]
 
 
-@pytest.mark.parametrize(("first", "second"), [(slice(0, 6), slice(3, 9)), (slice(0, 9), slice(4, 9))])
+@pytest.mark.parametrize(
+    ("first", "second"), [(slice(0, 6), slice(3, 9)), (slice(0, 9), slice(4, 9)), (slice(0, 4), slice(3, 9))]
+)
 def test_rotated_files_that_overlap_are_one_servers_and_each_line_is_told_once(
     tmp_path: Path, first: slice, second: slice
 ) -> None:
@@ -32,7 +34,21 @@ def test_rotated_files_that_overlap_are_one_servers_and_each_line_is_told_once(
     told, notes = story(tmp_path / "app.log", tmp_path / "app.log.1")
     assert essence(told) == essence(right)
     (note,) = notes
-    assert "hold the same lines of one server: what stands in both is told once" in note
+    assert "told once" in note
+
+
+ANY = [line(f"2{at}.000", "ERROR", f"failed to heartbeat to: peer=10.0.0.3:8300 error={at}") for at in range(9)]
+
+
+@pytest.mark.parametrize(("common", "servers"), [(ANY, 1), (ANY[:3], 2)])
+def test_logs_of_other_names_in_which_no_server_names_itself_need_many_lines_in_common(
+    tmp_path: Path, common: list[str], servers: int
+) -> None:
+    (tmp_path / "a.log").write_text(text(common), encoding="utf-8")
+    (tmp_path / "journal.log").write_text(text(journal(common)), encoding="utf-8")
+    told, _ = story(tmp_path)
+    assert len({event.server for event in told.events}) == servers
+    assert len(told.events) == servers * len(common)
 
 
 def test_a_file_and_the_journal_of_the_same_server_are_one_log(tmp_path: Path) -> None:
