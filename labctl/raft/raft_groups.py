@@ -1,7 +1,7 @@
 """Signs that logs which are told together are of several clusters, each with a Raft of its own.
 
-One story of two clusters is untrue in every sentence. Two lists of servers that have none in common are of two
-clusters, or of one in which all were replaced meanwhile; a Consul and a Nomad always are two.
+One story of two clusters is untrue in every sentence. A Consul and a Nomad always are two, so only one of them is told.
+Two lists of servers that have none in common are of two clusters, or of one in which all were replaced meanwhile.
 """
 
 from __future__ import annotations
@@ -30,22 +30,30 @@ class RaftGroups:
 
     def __init__(self) -> None:
         self._of: dict[str, str] = {}  # an ID or an address, and another one of the same cluster
-        self._programs: dict[str, str] = {}
-        self._modules: set[str] = set()
+        self._programs: list[str] = []  # in the order in which their Raft was seen
+        self._program_of: dict[str | None, str | None] = {None: None}  # by module
         self._lists: set[str] = set()
 
-    def take(self, event: Event) -> None:
-        """Take in an event."""
-        module = event.module
-        if module is not None and module not in self._modules and len(self._modules) < MOST:
-            self._modules.add(module)
-            program = _PROGRAMS.get(module.partition(".")[0])
-            if program is not None and "." in module and voice_of(module) == "raft":
-                self._programs.setdefault(program, module)
+    def take(self, event: Event) -> bool:
+        """Take in an event. Returns whether it is of the program that is told: the one whose Raft was seen first."""
+        program = self._program_of.get(event.module) or self._find_program(event.module)
+        if program in self._programs[1:]:
+            return False
         text = event.values.get("servers") if event.event in LISTS else None
         if text is not None and text not in self._lists and len(self._lists) < MOST:
             self._lists.add(text)
             self._list(event, text)
+        return True
+
+    def _find_program(self, module: str | None) -> str | None:
+        if module is None or module in self._program_of or len(self._program_of) >= MOST:
+            return None
+        root, dot, _ = module.partition(".")
+        # An agent is what Nomad calls itself, too.
+        program = self._program_of[module] = _PROGRAMS.get(root) if dot or root != "agent" else None
+        if program is not None and dot and voice_of(module) == "raft" and program not in self._programs:
+            self._programs.append(program)
+        return program
 
     def _list(self, event: Event, text: str) -> None:
         members = members_in(text)
@@ -65,10 +73,10 @@ class RaftGroups:
     def notes(self) -> Iterator[str]:
         """What a reader of the story should know, in sentences."""
         if len(self._programs) > 1:
-            programs = sorted(self._programs)
+            told, *others = self._programs
             yield (
-                f"These logs have lines of {' and '.join(programs)}, which elect their leaders independently of each "
-                "other: they are told as if they were one cluster's. Give the lines of only one of them."
+                f"These logs have lines of {' and '.join(self._programs)}, which elect leaders of their own: only "
+                f"those of {told} are told. For {' or '.join(others)}, give its lines alone."
             )
         clusters: dict[str, list[str]] = {}
         for name in sorted(self._of):

@@ -231,8 +231,8 @@ class LogReader:
             streams = self._streams(logs, kept)
             groups = RaftGroups()
             for event in streams[0] if len(streams) == 1 else self._watched(merge(streams, self._names)):
-                groups.take(event)
-                yield event
+                if groups.take(event):
+                    yield event
         for sentence in (*groups.notes(), *filter(None, (log.told_guess() for log in logs)), *self._coverages.notes()):
             self._note(sentence)
 

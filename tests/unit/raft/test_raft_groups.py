@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from labctl.raft.raft_groups import RaftGroups
 from labctl.raft.reader import read_line
 
+if TYPE_CHECKING:
+    from labctl.raft.event import Event
+
 AT = "2024-01-08T11:42:00.000Z [INFO]  {}: {}"
+
+
+def events_of(*said: tuple[str, str]) -> list[Event]:
+    read = (read_line(AT.format(*words), server="n1", line_no=number) for number, words in enumerate(said, 1))
+    return [event for event in read if event is not None]
 
 
 def notes_of(*said: tuple[str, str]) -> list[str]:
     groups = RaftGroups()
-    for number, (module, words) in enumerate(said, 1):
-        event = read_line(AT.format(module, words), server="n1", line_no=number)
-        assert event is not None
-        groups.take(event)
+    assert all(groups.take(event) for event in events_of(*said))
     return list(groups.notes())
 
 
@@ -46,8 +53,24 @@ def test_lists_that_have_no_server_in_common_may_be_of_two_clusters() -> None:
     assert "2 groups of servers that have none in common (10.0.0.1:8300, 10.0.0.2:8300" in note
 
 
-@pytest.mark.parametrize("modules", [("agent.server.raft", "nomad.raft"), ("agent.server.raft", "storage.raft")])
-def test_two_programs_have_a_leader_each(modules: tuple[str, str]) -> None:
-    (note,) = notes_of(*((module, LEADS) for module in modules))
-    assert "independently of each other" in note
-    assert notes_of(*((modules[0], LEADS), ("agent.server.raft.snapshot", LEADS), ("raft", LEADS))) == []
+@pytest.mark.parametrize(
+    ("modules", "programs"),
+    [
+        (("agent.server.raft", "nomad.raft"), ("Consul", "Nomad")),
+        (("storage.raft", "agent.server.raft"), ("Vault", "Consul")),
+    ],
+)
+def test_of_two_programs_the_first_one_is_told(modules: tuple[str, str], programs: tuple[str, str]) -> None:
+    groups = RaftGroups()
+    words = [(modules[0], LEADS), (modules[1], LEADS), (modules[0], LEADS), ("raft", LEADS), (modules[1], LEADS)]
+    assert [groups.take(event) for event in events_of(*words)] == [True, False, True, True, False]
+    (note,) = groups.notes()
+    assert f"lines of {' and '.join(programs)}" in note
+    assert f"only those of {programs[0]} are told" in note
+
+
+def test_the_parts_of_one_program_are_one() -> None:
+    modules = ("agent", "agent.server", "agent.server.raft", "agent.server.raft.snapshot", "consul", "raft")
+    groups = RaftGroups()
+    assert all(groups.take(event) for event in events_of(*((module, LEADS) for module in modules)))
+    assert list(groups.notes()) == []
