@@ -72,6 +72,9 @@ def _share_lines(log: _Log, other: _Log) -> bool:
     span = _common_time(log[1], other[1])
     if span is None or log[0].is_named or other[0].is_named:
         return False
+    # Where both beginnings tell of one time, they are enough; reading all of two long logs takes its time.
+    seen = min(span[1], *(survey.latest for _, survey in (log, other) if survey and survey.latest))
+    span = (span[0], seen) if span[0] <= seen else span
     lines, others = _lines(*log, *span), _lines(*other, *span)
     if not (_due(lines, span, other[1]) <= others or _due(others, span, log[1]) <= lines):
         return False
@@ -85,9 +88,9 @@ def _share_lines(log: _Log, other: _Log) -> bool:
 def _due(lines: Counter[Any], span: tuple[datetime, datetime], other: Survey | None) -> Counter[Any]:
     """Those of a log's lines that another one of the same server has, unless it lacks lines of the time in between.
 
-    With what was written at the moment at which it begins or ends, it need not begin or end.
+    Of the moment at which it begins, or up to which it is known, it need not have all lines.
     """
-    ends = {other.first, other.last} if other is not None else set()
+    ends = {other.first, other.last, other.latest} if other is not None else set()
     return Counter({line: count for line, count in lines.items() if line[1] not in ends or line[1] not in span})
 
 
@@ -111,7 +114,8 @@ def _lines(recording: Recording, survey: Survey | None, since: datetime, until: 
     """What a log says in a time, and how often."""
     if survey is None:
         return Counter()
-    events = iter(survey.events) if survey.is_whole else _read(recording, survey.first)
+    is_seen = survey.is_whole or (survey.latest is not None and until <= survey.latest)
+    events = iter(survey.events) if is_seen else _read(recording, survey.first)
     inside = (event for event in events if event.time is not None and since <= event.time <= until and is_told(event))
     return Counter((own_address(event) is not None, *_key(event)) for event in islice(inside, MOST))
 
