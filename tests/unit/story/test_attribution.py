@@ -148,7 +148,7 @@ def test_two_logs_of_one_address_one_behind_the_other_are_one_servers(tmp_path: 
 
 
 def test_two_logs_of_one_address_at_the_same_time_are_told_as_such(tmp_path: Path) -> None:
-    for name, lines in (("a.txt", ONE), ("b.txt", [line.replace("Z [", "9Z [") for line in ONE])):
+    for name, lines in (("a.txt", ONE), ("b.txt", [said.replace("Z [", "9Z [") for said in ONE])):
         (tmp_path / name).write_text(text(lines), encoding="utf-8")
     _, notes = story(tmp_path)
     assert "are both of 10.0.0.1:8300, at the same time" in notes[0]
