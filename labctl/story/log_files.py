@@ -294,18 +294,18 @@ def _head(stream: Stream) -> bytes:
     return stream.peek(HEAD) if is_archive(head) or b"\0" in head else head[:HEAD]
 
 
-def _logs_in(name: str, path: Path) -> list[Recording]:
-    """The logs in an archive; none where the file is not one. Raises LabctlError where it cannot be read."""
+def _logs_in(name: str, path: Path) -> list[Recording] | None:
+    """The logs in an archive; None where the file is not one. Raises LabctlError where it cannot be read."""
     if not path.is_file():
-        return []
+        return None
     try:
         members = list(members_of(path))
     except OSError:
-        return []  # reading it as a log reports why
+        return None  # reading it as a log reports why
     except DamagedError as error:
         raise LabctlError(f"The archive {name} could not be read to its end: {error}.") from error
-    if not members:
-        return []
+    if not members and not _holds_files(path):
+        return None
     logs = [member for member in members if member.name.startswith("logs/") and member.name.endswith(".log")]
     if not logs or not any(member.name == MANIFEST for member in members):
         # Not a bundle of labctl's, of which the rest is about the logs.
@@ -316,6 +316,14 @@ def _logs_in(name: str, path: Path) -> list[Recording]:
             "Unpack it, and name those that matter."
         )
     return [Recording(f"{name}:{member.name}", Path(member.name).name, path, member) for member in logs]
+
+
+def _log_or_logs(name: str, path: Path) -> list[Recording]:
+    """The logs in an archive, or the file itself where it is none. Raises LabctlError where nothing can be read."""
+    logs = _logs_in(name, path)
+    if logs == []:
+        raise LabctlError(f"Cannot read {name}: no log is in this archive. Name one that has a server's log.")
+    return logs or [Recording(name, path.name, path)]
 
 
 def _is_hidden(name: str) -> bool:
@@ -391,7 +399,7 @@ def _found(name: str, *, live: bool) -> list[Recording]:
             ExitCode.USAGE,
         )
     if not path.is_dir():
-        return _logs_in(name, path) or [Recording(name, path.name, path)]
+        return _log_or_logs(name, path)
     try:
         inside = list(itertools.islice(_logs_under(path), MOST_FILES + 1))
     except OSError as error:
@@ -400,11 +408,16 @@ def _found(name: str, *, live: bool) -> list[Recording]:
         raise LabctlError(f"The folder {name} holds no log.", ExitCode.USAGE)
     if len(inside) > MOST_FILES:
         raise LabctlError(f"Cannot read {name}: it holds more than {MOST_FILES} logs. Name some of them.")
-    by_file = [
-        _logs_in(str(found_path), found_path) or [Recording(str(found_path), found_path.name, found_path)]
-        for found_path in inside
+    # In a folder, an archive without logs is one more file that is none.
+    by_file = [(str(file), file, _logs_in(str(file), file)) for file in inside]
+    logs = [
+        recording
+        for file_name, file, members in by_file
+        for recording in ([Recording(file_name, file.name, file)] if members is None else members)
     ]
-    return [recording for of_file in by_file for recording in of_file]
+    if not logs:
+        raise LabctlError(f"The folder {name} holds no log.", ExitCode.USAGE)
+    return logs
 
 
 def _on_standard_input() -> list[Recording]:
@@ -421,7 +434,10 @@ def _on_standard_input() -> list[Recording]:
             number = _copy_of(pipe)
         elif not stat.S_ISREG(mode):
             return [Recording(STANDARD_INPUT, "server", None)]
-        if recordings := _logs_in(STANDARD_INPUT, Path(f"/proc/self/fd/{number}")):
+        recordings = _logs_in(STANDARD_INPUT, Path(f"/proc/self/fd/{number}"))
+        if recordings == []:
+            raise LabctlError("Cannot read standard input: no log is in this archive. Give it one that has some.")
+        if recordings is not None:
             return recordings
     return [Recording(STANDARD_INPUT, "server", None, pipe=pipe)]
 
@@ -456,6 +472,15 @@ def _logs_under(folder: Path) -> Iterator[Path]:
 
 def _raise(error: OSError) -> None:
     raise error
+
+
+def _holds_files(path: Path) -> bool:
+    """Whether a file is an archive, also a packed one."""
+    try:
+        with path.open("rb") as plain, opened(plain) as stream:
+            return is_archive(stream.peek(HEAD))
+    except (*DAMAGED, DamagedError):
+        return False
 
 
 def _is_binary(path: Path) -> bool:

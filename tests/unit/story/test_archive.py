@@ -169,6 +169,27 @@ def test_an_archive_in_a_named_pipe_is_refused(tmp_path: Path, capsys: pytest.Ca
     writer.join()
 
 
+@pytest.mark.parametrize(
+    "content",
+    [zipped(), zipped((".a.log", LOG)), zipped(("a.bin", b"\0" * 9)), tar((".a.log", LOG)), gzip.compress(zipped())],
+    ids=["empty", "hidden", "binary", "tar", "packed"],
+)
+def test_an_archive_without_a_log_is_told_as_that(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.x"
+    path.write_bytes(content)
+    assert "no log is in this archive" in refused(path, capsys)
+    assert b"no log is in this archive" in story(content, "-").stderr
+    code = "import sys; from labctl.cli.main import run; sys.exit(run(['story', '-']))"
+    with path.open("rb") as file:
+        done = subprocess.run([sys.executable, "-c", code], stdin=file, capture_output=True, check=False, timeout=60)
+    assert (done.returncode, b"no log is in this archive" in done.stderr) == (ExitCode.FAILED, True)
+    # In a folder, it keeps nobody from the logs beside it.
+    (tmp_path / "b.log").write_bytes(LOG)
+    assert run(["story", str(tmp_path)]) == ExitCode.DONE
+
+
 # -- made to break what reads it -------------------------------------------------------------------------------
 
 
