@@ -261,12 +261,14 @@ class LeadershipTracker:
     def suspend(self, server: str, by: EndedBy, event: Event) -> None:
         """A leader's process is killed, stopped or frozen: it will say nothing more.
 
-        The line of a fault stands there before it is done; Docker says when it was.
+        The line of a fault stands there before it is done; Docker says when it was, and who is stopped says so itself.
         """
         leadership = self._open.get(server)
         if leadership is None:
             return
-        if leadership.suspended is None or (event.module == DOCKER and leadership.suspended.event.module != DOCKER):
+        before = leadership.suspended
+        is_nearer = before is not None and before.event.event == "fault_began" and before.by == by == "stopped"
+        if before is None or is_nearer or (event.module == DOCKER and before.event.module != DOCKER):
             leadership.suspended = Suspension(event.time, by, event)
 
     def suspend_unless_known(self, server: str, by: EndedBy, event: Event) -> None:

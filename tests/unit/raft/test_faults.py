@@ -39,6 +39,22 @@ def began(seconds: float = 0, lease: float | None = 30, fault: str = "ab12cd") -
     return log_notes.began(at(seconds), fault, "isolate consul2", ["consul2"], lease)
 
 
+@pytest.mark.parametrize(("shuts", "bound"), [(True, "exact"), (False, "at_least")])
+def test_a_leader_that_was_stopped_led_until_it_says_so(shuts: bool, bound: str) -> None:
+    shuts_down = raft(5.3).partition(" agent")[0] + " agent.server: shutting down server"
+    story = story_of(
+        ("consul1", raft(0, "election won: term=2 tally=2")),
+        ("consul1", raft(0, 'entering leader state: leader="Node at 10.0.0.1:8300 [Leader]"')),
+        ("consul1", log_notes.began(at(5), "ab12cd", "stop consul1", ["consul1"], None)),
+        *([("consul1", shuts_down)] if shuts else []),
+        ("consul2", raft(7, "election won: term=3 tally=2")),
+        ("consul2", raft(7, 'entering leader state: leader="Node at 10.0.0.2:8300 [Leader]"')),
+    )
+    first, second = story.leaders
+    assert (first.ended_by, first.until, first.bound) == ("stopped", at(5.3 if shuts else 5), bound)
+    assert second.without_leader_bound == ("exact" if shuts else "at_most")
+
+
 @pytest.mark.parametrize(("term", "without"), [(3, 2.0), (4, None)])
 def test_a_leader_that_was_killed_led_until_then(term: int, without: float | None) -> None:
     killed = log_notes.began(at(5), "ab12cd", "kill consul1", ["consul1"], None)

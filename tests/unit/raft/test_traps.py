@@ -412,6 +412,18 @@ def test_a_candidate_without_a_timeout_was_handed_the_leadership(name: str) -> N
     assert story.leaders[story.leaders.index(before) + 1].term == election.term
 
 
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_what_ended_each_leadership_is_known_at_level_info_too(name: str) -> None:
+    whole = recorded(name)
+    brief = {
+        server: "".join(line for line in text.splitlines(keepends=True) if not re.search(r"\[DEBUG\]|:\"debug\"", line))
+        for server, text in whole.items()
+    }
+    assert brief != whole or "0.5" in name
+    ends = [[(led.server, led.term, led.ended_by) for led in told(logs)[0].leaders] for logs in (whole, brief)]
+    assert ends[0] == ends[1]
+
+
 def test_a_log_that_begins_with_a_candidacy_does_not_say_why() -> None:
     _, _, cut = recorded("split-vote")["consul1"].partition("heartbeat timeout reached, starting election")
     story, _ = told({"consul1": cut.partition("\n")[2]})
