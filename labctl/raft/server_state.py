@@ -40,6 +40,7 @@ class ServerState:
     is_new: bool | None = None  # its lines are worded as those of Consul 1.11 and later; None where none shows it
     asks_at_once: bool = False  # it won an election of which no line says that it had asked for pre-votes
     tells: bool = False  # its log has lines of level info, or does not name levels
+    moves_on: bool = False  # it stood again in a newer term, and no line says that it had asked for pre-votes
     is_back: bool = False  # Docker said that its process runs again
     last: datetime | None = None  # when it spoke last
     heard: datetime | None = None  # when it heard last that another one leads

@@ -410,7 +410,8 @@ class Story:
         candidacy.quorum = self._lost_quorum(server.name, event.time)
         # Before Consul 1.7 no line had named values: the server names itself in the sentence.
         has_values = "node" in event.values and "[candidate] entering" not in event.line.lower()
-        candidacy.may_ask_first = server.is_new or (server.is_new is None and has_values)
+        is_new = server.is_new or (server.is_new is None and has_values)
+        candidacy.may_ask_first = is_new and not server.moves_on
         add_evidence(candidacy.evidence, event)
         server.role, server.cause, server.ending = "candidate", "unknown", None
         server.candidacy = server.before = candidacy
@@ -430,7 +431,7 @@ class Story:
         if term is not None and before.term == term:
             server.asks_first = True
         elif term is not None and before.term is not None and before.pre_vote is None:
-            server.asks_at_once = True
+            server.moves_on = True
 
     def _is_handed_to(self, server: str, time: datetime | None, begun: Event) -> bool:
         """Whether a leader said that it transfers its leadership, to this server or to any."""

@@ -485,6 +485,13 @@ def test_raft_that_asks_for_pre_votes_names_the_term_in_which_it_could_not_ask(t
     assert [election.outcome for election in story.elections] == [outcome]
 
 
+def test_who_moved_its_term_by_standing_asks_for_no_pre_votes_the_next_time_either() -> None:
+    lines = [stands(1, 1, 295), timed_out(8), stands(8, 1, 296), timed_out(15)]
+    story, _ = told({"s1": log(lines)})
+    assert [election.outcome for election in story.elections] == ["abandoned", "abandoned"]
+    assert "s1 stood twice in terms 295 and 296 and did not win." in paragraphs({"s1": log(lines)})
+
+
 def test_before_consul_1_7_nobody_asked_for_pre_votes() -> None:
     stands = "2014/09/15 16:46:21 [INFO] raft: Node at 172.17.0.13:8300 [Candidate] entering Candidate state"
     again = "2014/09/15 16:46:23 [WARN] raft: Election timeout reached, restarting election"
