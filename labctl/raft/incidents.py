@@ -12,11 +12,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from labctl.raft.answers import MOST_SKEW
+from labctl.raft.clock_differences import MOST_APART
 from labctl.raft.disks import OF_DISKS, Disks
 from labctl.raft.event import Event
 from labctl.raft.incident import Advice, Incident, Tries
+from labctl.raft.named_leaders import IN_DOUBT, NamedLeaders
 from labctl.raft.pauses import OF_PAUSES, Pauses
+from labctl.raft.progress import Progress
 from labctl.raft.records import HAS_LEADER, MOST_EVIDENCE, NO_VOTER, Election, Leadership, PreVote, evidence_of
+from labctl.raft.server_names import Names
 from labctl.raft.timers import seconds_between
 
 if TYPE_CHECKING:
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from labctl.raft.lost_quorum import LostQuorum
+    from labctl.raft.named_leaders import Naming
     from labctl.raft.records import Evidence
 
 SHOWS_A_LEADER = frozenset({"leader_entered", "new_leader_announced", "follower_entered"})
@@ -53,20 +58,22 @@ class _Victory:
     Attributes:
         server, time, event's place: who and when.
         tries: who stood since the victory before, in order.
+        named: the leaders that others named until then, since the victory before.
         left_out: how many of them are not looked at.
         before: the leadership before it, once that is reported.
+        lost: the one before that, where only others named that leader.
         own: its own leadership, once that is reported.
-        heard: the leader that others last heard of until then, since the victory before.
     """
 
     server: str
     time: datetime | None
     evidence: Evidence
     tries: list[Election | PreVote]
+    named: NamedLeaders
     left_out: int = 0
     before: Leadership | None = None
+    lost: Leadership | None = None
     own: Leadership | None = None
-    heard: Event | None = None
 
 
 class Incidents:
@@ -82,6 +89,8 @@ class Incidents:
         begin: what was over by then is not told.
         reads_all: whether the logs of all who vote are read, as far as is known.
         logs: how many servers' logs are read.
+        progress: how much of the logs is read.
+        names: who is who.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a story knows
@@ -92,18 +101,23 @@ class Incidents:
         begin: datetime | None = None,
         reads_all: Callable[[], bool] = lambda: False,
         logs: Callable[[], int] = lambda: 1,
+        progress: Progress | None = None,
+        names: Names | None = None,
     ) -> None:
         self._reads_all, self._logs = reads_all, logs
+        self._names = Names() if names is None else names
+        self._progress = progress if progress is not None else Progress(reads_all)
         self._tell_any, self._begin = tell, begin
         self._pauses, self._disks = Pauses(self._tell, leads), Disks(self._tell, leads, is_explained)
         self._tries: deque[Election | PreVote] = deque()
         self._left_out = 0
         self._victories: deque[_Victory] = deque()
         self._last: Leadership | None = None
+        self._lost: Leadership | None = None  # the one before the last, where only others named that leader
         self._now: datetime | None = None
         self._sees_leaders = True
         self._heard: Event | None = None
-        self._heard_since: Event | None = None  # since a server entered leader state
+        self._named = NamedLeaders(self._names.place)  # since a server entered leader state
         self._first_named: Event | None = None  # by which a server has, or misses, a leader
         self._missed: Event | None = None  # a leader, by the last line that says so
         self._last_tries: list[Election | PreVote] = []
@@ -141,12 +155,16 @@ class Incidents:
         if kind in SHOWS_A_LEADER and (kind != "follower_entered" or event.peer):
             self._now = event.time or self._now
             if kind != "leader_entered":
-                self._heard = self._heard_since = event
+                self._heard = event
                 self._first_named = self._first_named or event
                 return
-            heard, self._heard_since = self._heard_since, None
-            self._victories.append(_Victory(event.server, event.time, evidence_of(event), [], heard=heard))
+            named, self._named = self._named, NamedLeaders(self._names.place)
+            self._victories.append(_Victory(event.server, event.time, evidence_of(event), [], named))
             self._settle()
+
+    def name(self, naming: Naming) -> None:
+        """Take in the leader that the last event names."""
+        self._named.add(naming)
 
     def _try(self, attempt: Election | PreVote) -> None:
         # The victory that came next after it began; behind the last one, the time goes on.
@@ -179,9 +197,13 @@ class Incidents:
         )
         if victory is not None and leadership.since_known:
             # For a leadership that is reported after its successor, nothing shows what came before.
-            victory.own, victory.before = leadership, None if leadership.is_older else self._last
+            victory.own = leadership
+            if not leadership.is_older:
+                victory.before, victory.lost = self._last, self._lost
         if leadership.superseded is None or self._last is None or self._last.since != leadership.superseded:
-            self._last = self._last if leadership.is_older and self._last is not None else leadership
+            if not leadership.is_older or self._last is None:
+                self._lost = self._last if _is_only_named(leadership) else None
+                self._last = leadership
         else:
             # An older one, of which lines tell only when its successor leads already.
             self._overlap(leadership, self._last.server, self._last.term, self._last.evidence[:2])
@@ -202,7 +224,7 @@ class Incidents:
         self._sees_leaders = sees_leaders
         for victory in self._victories:
             if victory.own is None:
-                victory.before = self._last
+                victory.before, victory.lost = self._last, self._lost
             self._close(victory)
         self._victories.clear()
         self._close_last()
@@ -213,9 +235,12 @@ class Incidents:
     # -- a time without a leader -----------------------------------------------------------------------------
 
     def _close(self, victory: _Victory) -> None:
-        before, time = _another_led(victory) or victory.before, victory.time
+        time = victory.time
         # What was tried before the victory before it came to nothing, and was told late, belongs here too.
-        tried = [*self._carried(time), *victory.tries]
+        before, tried = self._follow_named(
+            victory.before, victory.lost, [*self._carried(time), *victory.tries],
+            lambda lost: [it for it in victory.named.since(lost, time) if self._is_before(it, victory)],
+        )  # fmt: skip
         gap, disturbing = _split(tried, before, time)
         self._disturb(before, disturbing)
         self._split_again(gap)
@@ -258,6 +283,72 @@ class Incidents:
         self._flap(incident)
         self._tell(incident)
 
+    def _is_before(self, naming: Naming, victory: _Victory) -> bool:
+        """Whether a leader led before a victory of which, if it is its own, no line of its own tells."""
+        if not self._is_one(naming.leader, victory.server) or victory.time is None:
+            return True
+        late = victory.time - naming.time
+        return late > MOST_APART and self._progress.begins_after(victory.server, naming.time + MOST_APART)
+
+    def _follow_named(
+        self,
+        before: Leadership | None,
+        lost: Leadership | None,
+        tried: list[Election | PreVote],
+        named_since: Callable[[Leadership | None], list[Naming]],
+    ) -> tuple[Leadership | None, list[Election | PreVote]]:
+        """Tell of the time before a leader that others name. Returns the last such, and who stood after it."""
+        named = self._without_old_news(named_since(lost))
+        if before is None or not any(self._is_one(naming.leader, before.server) for naming in named):
+            lost, named = before, self._without_old_news(named_since(before))
+        if lost is None or not named:
+            return before, tried
+        self._close_by(named[0], lost, tried)
+        last = named[-1]
+        called = next(naming.leader for naming in named if self._is_one(naming.leader, last.leader))
+        another = Leadership(self._names(called) or called, None, None, None, "unknown", since_known=False)
+        another.evidence.append(evidence_of(last.event))
+        # Who stood earlier did so before that leader, or under it.
+        return another, [
+            attempt
+            for attempt in tried
+            if attempt.start is None
+            or attempt.start >= (last.time if attempt.candidate == last.event.server else last.time - IN_DOUBT)
+        ]
+
+    def _is_one(self, leader: str, other: str) -> bool:
+        return self._names.place(leader) == self._names.place(other)
+
+    def _without_old_news(self, named: list[Naming]) -> list[Naming]:
+        """Those that are no gossip of a leader whose own log would show that it led then."""
+        return [it for it in named if not it.is_by_gossip or not self._progress.has(it.leader, it.time)]
+
+    def _close_by(self, naming: Naming, before: Leadership, tried: list[Election | PreVote]) -> None:
+        """A time without a leader is over by a line that names one."""
+        gap, disturbing = _split(tried, before, naming.time)
+        self._disturb(before, disturbing)
+        self._split_again(gap)
+        if not gap and before.ended_by in {"transfer", "unknown"}:
+            return  # that nobody led at some time is not seen
+        inferred = before.silent_since is not None or before.stood_still
+        since = None if inferred else _end_of(before)  # who stood still ceased to lead some time before
+        heard = None if naming.is_missed else naming.time
+        leader = self._names(naming.leader) or naming.leader
+        if since is None and heard is None:
+            return
+        incident = Incident(
+            "no_leader", since, None, _two(before, leader), winner=leader, heard=heard,
+            ended_by=before.ended_by, without_majority=before.without_majority,
+            tries=_tries(gap), split_terms=_split_terms(gap), left_out=self._let_go(), quorum=_quorum(before, gap),
+            unreached=before.unreached, inferred=inferred,
+        )  # fmt: skip
+        incident.prove(_evidence_of_end(before, incident.quorum))
+        for attempt in gap:
+            incident.prove(attempt.evidence[:1])
+        incident.prove([evidence_of(naming.event)])
+        self._flap(incident)
+        self._tell(incident)
+
     def _let_go(self) -> int:
         """How many candidacies were dropped since a time without a leader was last reported."""
         left_out, self._left_out = self._left_out, 0
@@ -269,10 +360,15 @@ class Incidents:
             carried.append(self._tries.popleft())
         return carried
 
+    def _last_and_tries(self) -> tuple[Leadership | None, list[Election | PreVote]]:
+        before, tried = self._last, list(self._tries)
+        if before is not None and before.ended_by is None:
+            return before, tried
+        return self._follow_named(before, self._lost, tried, self._named.since)
+
     def _close_last(self) -> None:
         """Nobody leads where the log ends."""
-        before = self._last
-        self._last_tries = list(self._tries)
+        before, self._last_tries = self._last_and_tries()
         gap, disturbing = _split(self._last_tries, before, None)
         self._disturb(before, disturbing)
         self._split_again(gap)
@@ -346,7 +442,7 @@ class Incidents:
     def _is_followed_since(self, leader: str, tried: list[Election | PreVote]) -> bool:
         """Whether a server says that it has this leader, after all who stood."""
         heard = self._heard
-        return heard is not None and heard.peer == leader and heard.time is not None and all(
+        return heard is not None and self._is_one(heard.peer or "", leader) and heard.time is not None and all(
             attempt.start is not None and attempt.start <= heard.time for attempt in tried
         )  # fmt: skip
 
@@ -358,7 +454,7 @@ class Incidents:
         if before is None:
             return heard
         is_later = before.until is None or heard.time >= before.until
-        return heard if is_later and heard.peer != before.server else None
+        return heard if is_later and not self._is_one(heard.peer, before.server) else None
 
     # -- what else went wrong --------------------------------------------------------------------------------
 
@@ -412,7 +508,7 @@ class Incidents:
             run = None
         if gap is not None:
             run = run or Incident("flapping", gap.since or gap.until, None, [])
-            run.until = gap.until
+            run.until = gap.until or gap.heard or (None if gap.lasts else gap.since)
             run.count += 1
             # Who was lost, and who came then.
             run.servers += [server for server in gap.servers if server not in run.servers][
@@ -446,16 +542,9 @@ def _evidence_of_end(before: Leadership | None, quorum: LostQuorum | None) -> li
     return [*why, *(before.unreached_evidence if before is not None and quorum is None else []), *end]
 
 
-def _another_led(victory: _Victory) -> Leadership | None:
-    """Who led between two whose logs are read: others heard of it, and no line shows from when on or until when."""
-    before, heard = victory.before, victory.heard
-    if heard is None or heard.time is None or not heard.peer or victory.time is None or before is None:
-        return None
-    if before.until is None or heard.peer in {before.server, victory.server}:
-        return None
-    if not before.until < heard.time < victory.time:
-        return None
-    return Leadership(heard.peer, None, None, None, "unknown", since_known=False, evidence=[evidence_of(heard)])
+def _is_only_named(leadership: Leadership) -> bool:
+    """Whether no line shows since when or until when a leader led."""
+    return not leadership.since_known and leadership.until is None and leadership.ended_by == "unknown"
 
 
 def _end_of(before: Leadership | None) -> datetime | None:

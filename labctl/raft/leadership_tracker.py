@@ -217,7 +217,9 @@ class LeadershipTracker:
             server if self._names.place(leader) == self._names.place(server) else self._names.server(leader) or leader
         )
         last = self._last(name)
-        return last is None or last < time or not self._progress.shows(name, self._vacant)
+        if last is None or last < time or self._progress.begins_after(name, time + MOST_APART):
+            return True
+        return not self._progress.shows(name, self._vacant)
 
     @staticmethod
     def _follows(before: int | None, leadership: Leadership) -> bool:
@@ -415,6 +417,11 @@ class LeadershipTracker:
         if leader and time is not None:
             self._announced = (time, leader)
             self._hear_of(leader, time)
+
+    def name(self, leader: str, time: datetime) -> None:
+        """A server names the leader that it has or had, whose last heartbeat may be older."""
+        if self._names.place(leader) != self._names.place(self._newest):
+            self._another = (time, leader)
 
     def _hear_of(self, leader: str, time: datetime) -> None:
         if self._names.place(leader) != self._names.place(self._newest):

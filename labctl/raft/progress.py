@@ -32,6 +32,7 @@ class Progress:
     def __init__(self, reads_all: Callable[[], bool]) -> None:
         self._reads_all = reads_all
         self._first: dict[str, datetime | None] = {}  # by server
+        self._begins: dict[str, datetime | None] = {}
         self._ends: dict[str, datetime] = {}
         self._last: datetime | None = None
         self.is_over = False
@@ -41,6 +42,7 @@ class Progress:
         time, server = event.time, event.server
         if self._first.get(server) is None:
             self._first[server] = _LONG_AGO if event.event in _BEGINS else time
+            self._begins[server] = time
         if time is not None:
             self._ends[server] = time
             if self._last is None or time > self._last:
@@ -62,6 +64,16 @@ class Progress:
         """Whether a server's log shows what it did from a time on."""
         first = self._first.get(server)
         return first is None or first <= since
+
+    def begins_after(self, server: str, time: datetime) -> bool:
+        """Whether a server's log has no line up to a time, whatever the server did before it was started again."""
+        begin = self._begins.get(server)
+        return begin is not None and begin > time
+
+    def has(self, server: str, time: datetime) -> bool:
+        """Whether a server's log is read, and begins before a time and ends after it."""
+        begin, end = self._begins.get(server), self._ends.get(server)
+        return begin is not None and end is not None and begin <= time <= end
 
     def shows_all(self, since: datetime, until: datetime, but: set[str]) -> bool:
         """Whether the logs of all who vote are read, and each of them from one time to another, but some."""

@@ -47,8 +47,9 @@ def records(
     story = Story(names, reached, complete=complete)
     waiting: list[Incident] = []
     incidents = Incidents(
-        waiting.append, story.leads, story.is_explained, since, story.reads_all, lambda: len(story.servers)
-    )
+        waiting.append, story.leads, story.is_explained, since, story.reads_all, lambda: len(story.servers),
+        story.progress, story.names,
+    )  # fmt: skip
     begun = since is None
     for event in _with_next_lines(events):
         told = story.feed(event)
@@ -63,6 +64,8 @@ def records(
             yield told
         if told.event in OF_INCIDENTS:
             incidents.feed(told)
+        if story.naming is not None:
+            incidents.name(story.naming)
         if story.settled:
             yield from _taken(story, incidents, since)
             yield from _oldest(waiting)

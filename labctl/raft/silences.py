@@ -38,6 +38,9 @@ class Silences:
         names: who is who.
         is_explained: whether what was done to a server, or to the network, since a time is known.
         leads: whether a server leads, as far as is known.
+
+    Attributes:
+        was_missed: whether others had missed the server of the last event.
     """
 
     def __init__(
@@ -45,10 +48,12 @@ class Silences:
     ) -> None:
         self._names, self._is_explained, self._leads = names, is_explained, leads
         self._missed: dict[str, Event] = {}
+        self.was_missed = False
 
     def take(self, event: Event) -> Event | None:
         """Take in the next event before it is reported. Returns the silence that it ends."""
-        silence = self._ended_by(event) if event.server in self._missed else None
+        self.was_missed = event.server in self._missed
+        silence = self._ended_by(event) if self.was_missed else None
         if event.event in _NAMES_ONE and event.time is not None:
             peer = self._names.server(event.peer)
             if event.event in _MET:

@@ -19,6 +19,7 @@ from labctl.raft.incident import Incident
 from labctl.raft.leadership_tracker import LeadershipTracker
 from labctl.raft.lost_quorum import lost_quorum
 from labctl.raft.membership import SAYS_WHO_VOTES, Membership
+from labctl.raft.named_leaders import STALE, Followers
 from labctl.raft.numbers import number_of
 from labctl.raft.outage_tracker import BACK, BEHIND, LOST, REMOVED
 from labctl.raft.progress import Progress
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from labctl.raft.candidacy import Ended
     from labctl.raft.collection import Completed, LeadersKnown
     from labctl.raft.lost_quorum import LostQuorum
+    from labctl.raft.named_leaders import Naming
     from labctl.raft.records import EndedBy, Leadership
 
 TRANSFER_SECONDS = 10.0
@@ -109,8 +111,10 @@ class Story:
     Attributes:
         settled: records that will no longer change, in the order in which they settled, until they are taken.
         silence: that of a server which the last event ended, where there was one.
+        naming: the leader that the last event named, where it named one.
         unparsed: lines of a Raft module that no rule knew; `unknown` is the first of them.
         names: who is who.
+        progress: how much of the logs is read by now.
         membership: who votes, as far as it is known by now.
         waiting: servers that knew no peers and waited.
         reads_all: whether the logs of all who vote are read: what no line says of any of them did not happen.
@@ -125,6 +129,7 @@ class Story:
     ) -> None:
         self.settled: list[Completed] = []
         self.silence: Event | None = None
+        self.naming: Naming | None = None
         self.unparsed = 0
         self.unknown: Event | None = None
         self.names = Names() if names is None else names
@@ -134,8 +139,8 @@ class Story:
         self.reads_all = self._electorate.reads_all
         self._faults = Faults(self._settle)
         self._waits = Waits(self.reads_all)
-        self._progress = Progress(self.reads_all)
-        self._clocks = ClockDifferences(self.names, self._progress, are_one=complete)
+        self.progress = Progress(self.reads_all)
+        self._clocks = ClockDifferences(self.names, self.progress, are_one=complete)
         self._elections = ElectionTracker(
             self.names,
             settled=self._settle,
@@ -144,11 +149,11 @@ class Story:
             asks_at_once=lambda: any(server_state.asks_at_once for server_state in self._servers.values()),
             reads_all=self.reads_all,
             clocks=self._clocks,
-            progress=self._progress,
+            progress=self.progress,
             waits=self._waits,
         )
         self._leaderships = LeadershipTracker(
-            self.names, self._last_word, self._settle, self.reads_all, self._lost_quorum, self._clocks, self._progress
+            self.names, self._last_word, self._settle, self.reads_all, self._lost_quorum, self._clocks, self.progress
         )
         self.is_explained = self._faults.explain
         self._silences = Silences(self.names, self.is_explained, self.leads)
@@ -158,6 +163,7 @@ class Story:
         self._from_the_beginning = False
         self._elected = False
         self._leader_named = False
+        self._followers = Followers()
         self._named_by: tuple[str, set[str]] = ("", set())  # a leader, and who has named it
         self.waiting: set[str] = set()
         self._debug = False
@@ -232,7 +238,7 @@ class Story:
         if time is not None and (self._last is None or time > self._last):
             self._last = time
         # Whatever a server says, it is not silent.
-        self.silence = self._silences.take(event)
+        self.silence, self.naming = self._silences.take(event), None
         if self.silence is not None:
             self._had_been(self.silence)
         if kind == OTHER or (module is not None and module.startswith("agent.client")):
@@ -246,7 +252,7 @@ class Story:
         if level == "debug":
             self._debug = server.tells_requests = True
         server.tells = server.tells or level not in _GRAVE
-        self._progress.take(event)
+        self.progress.take(event)
         if kind in _TOLD_WITH_MORE:
             event = self._with_more(server, event)
         if server.role != "leader" and kind in _BY_A_LEADER:
@@ -294,7 +300,7 @@ class Story:
 
     def finish(self) -> None:
         """Settle what is open: the log has ended."""
-        self._progress.is_over = True
+        self.progress.is_over = True
         self._leaderships.finish()
         self._elections.finish()
         self._faults.finish(self._end)
@@ -361,6 +367,8 @@ class Story:
         self._learn_wording(server, is_new="last-leader-addr" in event.values)
         server.waited = self._waits.by_the_timer(server, event.time) if self._waits.ran_through(server, event) else None
         self._hear_of_leader(event.peer, event)
+        self._name(event.peer, event)
+        self._followers.have_none(event)
         known = self.names(event.peer)
         if known is not None and known not in self._servers:
             # Nobody reads the log of that leader, so this is all that is known of its end.
@@ -397,6 +405,7 @@ class Story:
         self._end_candidacy(server, event, "again")
         self._step_down(server, event)
         self._electorate.stands(server.name)
+        self._followers.have_none(event)
         cause = server.cause
         unprompted = cause == "unknown" and server.role != "candidate"
         if unprompted and self._transfer is not None and self._is_handed_to(server.name, event.time, self._transfer):
@@ -530,8 +539,11 @@ class Story:
         if candidate is not None:
             candidate.asks_first = True
         self._somebody_asks_first = True  # the line need not say who
+        refusal = self._refusal(server.name, event)
+        if refusal.leader is not None:
+            self._name(event.values.get("leader"), event)
         if event.peer:
-            self._elections.answer(event, self._refusal(server.name, event), event.peer, pre_vote=True)
+            self._elections.answer(event, refusal, event.peer, pre_vote=True)
 
     def _win(self, server: ServerState, event: Event) -> int | None:
         candidacy = server.candidacy
@@ -596,6 +608,16 @@ class Story:
         ):
             self._assume_named(leader, event)
 
+    def _name(self, peer: str | None, event: Event) -> None:
+        """A line names a leader, which may have been lost since."""
+        time = event.time
+        if not peer or time is None:
+            return
+        runs = not self._silences.was_missed and not self._faults.explain(event.server, time - STALE)
+        self.naming = self._followers.name(event, self.names(peer), runs=runs)
+        if self.naming is not None and not self.naming.is_fresh:
+            self._leaderships.name(peer, time)
+
     def _assume_named(self, leader: str, event: Event) -> None:
         """Others name a leader; where its own log shows that it does not lead by now, it did so before."""
         named = self._servers.get(leader)
@@ -627,6 +649,8 @@ class Story:
         server.was_asked = bool(event.peer) or any(True for _ in self._elections.of_others(server.name))
         self._leaderships.follow(event.peer, event.time)
         self._hear_of_leader(event.peer, event)
+        self._followers.have_none(event)
+        self._name(event.peer, event)
         return term
 
     def _step_down(self, server: ServerState, event: Event) -> None:
@@ -670,6 +694,7 @@ class Story:
         """A process begins: whatever the one before it was doing is over."""
         self._faults.run(event)
         self._faults.restart(event)
+        self._followers.start(event)
         self._end_candidacy(server, event, "restart")
         self._leaderships.end(server.name, event, server.ending or "restarted", needed=server.needed)
         server.role, server.cause, server.ending, server.before = "follower", "unknown", None, None
@@ -738,6 +763,7 @@ class Story:
             server.term = max(server.term or 0, self._elections.newest_term()) or None
         if event.event == "quorum_lost_stepdown":
             self._leaderships.end(server.name, event, "quorum_lost", needed=server.needed)
+            self._followers.have_none(event)
             server.role, server.ending = "follower", None
         return term
 
@@ -802,6 +828,7 @@ class Story:
             if self.names.server(event.values.get("leader")) not in {None, server.name}:
                 self._leads_no_longer(server)
             self._hear_of_leader(event.values.get("leader"), event, leads=True)
+            self._name(event.values.get("leader"), event)
         elif refusal.reason.startswith(OWN_LOG):
             self._has_no_leader(server)
         candidate = self._servers.get(self.names.server(event.peer) or "")
@@ -860,6 +887,7 @@ class Story:
     def _announce(self, server: ServerState, event: Event) -> int | None:
         self._hear_of_leader(event.peer, event, leads=True)
         self._leaderships.announce(event.peer, event.time)
+        self._name(event.peer, event)
         if self.names.server(event.peer) != server.name:
             server.heard = event.time
         leadership = self._leaderships.of(self.names.server(event.peer) or "")
