@@ -248,7 +248,7 @@ class ElectionTracker:
             candidacy.end, candidacy.votes, candidacy.tally, candidacy.needed,
             candidacy.refusals, candidacy.waited, "won" if candidacy.pre_vote == "won" else None,
             self._outcome(candidacy, rivals),
-            cut_off and candidacy.ended != "won", candidacy.evidence, candidacy.quorum,
+            cut_off and candidacy.ended != "won", candidacy.evidence, candidacy.quorum, breaks_off=candidacy.ended == "silent",
             no_network=cut_off and candidacy.ended != "won" and candidacy.had_no_network,
         )  # fmt: skip
 
@@ -300,7 +300,7 @@ def _pre_vote(candidacy: Candidacy, *, cut_off: bool, went_on: bool) -> PreVote:
         candidacy.pre_votes, candidacy.pre_tally,
         candidacy.needed, candidacy.pre_refusals, candidacy.waited, outcome,
         outcome == "lost" and candidacy.pre_vote != "lost",
-        cut_off and outcome != "won", candidacy.evidence, candidacy.quorum,
+        cut_off and outcome != "won", candidacy.evidence, candidacy.quorum, breaks_off=candidacy.ended == "silent",
         no_network=cut_off and outcome != "won" and candidacy.had_no_network,
     )  # fmt: skip
 

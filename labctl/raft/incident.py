@@ -40,6 +40,7 @@ class Tries:
         pre_votes: how many rounds of pre-votes it lost, or that are undecided.
         undecided_pre_votes: how many of them are.
         not_shown: of how many elections no line says whether it asked for votes at all.
+        breaks_off: whether a gap in its log hides how one of them was decided.
         ends_undecided, ends_undecided_beforehand: whether the last one is, of the elections and of the pre-votes.
         terms: the first and the last term of them.
         causes: why, and how often.
@@ -54,6 +55,7 @@ class Tries:
     pre_votes: int = 0
     undecided_pre_votes: int = 0
     not_shown: int = 0
+    breaks_off: bool = False
     ends_undecided: bool = False
     ends_undecided_beforehand: bool = False
     terms: tuple[int, int] | None = None
@@ -66,14 +68,16 @@ class Tries:
 
     def add(self, attempt: Election | PreVote) -> None:
         """Take in one more."""
+        is_open = attempt.outcome == "undecided" and not attempt.breaks_off
+        self.breaks_off = self.breaks_off or (attempt.outcome == "undecided" and attempt.breaks_off)
         if isinstance(attempt, Election):
             self.elections[attempt.outcome] += 1
-            self.ends_undecided = attempt.outcome == "undecided"
+            self.ends_undecided = is_open
             self.not_shown += attempt.outcome == "undecided" and attempt.end is not None
         elif attempt.outcome != "won":
             self.pre_votes += 1
             self.undecided_pre_votes += attempt.outcome == "undecided"
-            self.ends_undecided_beforehand = attempt.outcome == "undecided"
+            self.ends_undecided_beforehand = is_open
         if attempt.outcome == "won":
             # It is reported by itself, and a won pre-vote by its outcome.
             return

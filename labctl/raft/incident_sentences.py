@@ -78,7 +78,8 @@ def _search(candidate: str, stood: list[Election]) -> str:
     outcome = stood[-1].outcome
     if stood[-1].outcome == "undecided" and stood[-1].end is not None:
         return f"{candidate} became a candidate in {terms[0]}{often}; no line says whether it asked for votes"
-    won = ", which it won" if outcome == "won" else "; the log ends before that was decided"
+    ends = "has a gap" if stood[-1].breaks_off else "ends"
+    won = ", which it won" if outcome == "won" else f"; the log {ends} before that was decided"
     return f"{candidate} stood in {terms[0]}{often}{won if outcome in {'won', 'undecided'} else ', and did not win'}"
 
 
@@ -205,8 +206,7 @@ def _lost(tries: Tries, stood: int) -> str:
     if undecided == stood:
         if tries.not_shown:
             return ", or only asked whether it could win; no line says which"
-        of_them = "that was" if stood == 1 else "any of that was"
-        return f"; the log ends before {of_them} decided"
+        return _undecided(tries, stood)
     if not undecided:
         return f" and did not win{_reasons(tries)}"
     # Of the last one, the log may show the end and not what it was.
@@ -218,12 +218,17 @@ def _unheard(tries: Tries) -> str:
     """That no majority would have voted for it, as far as the log decides that."""
     undecided = tries.undecided_pre_votes
     if undecided == tries.pre_votes:
-        of_them = "that was" if undecided == 1 else "any of that was"
-        return f"; the log ends before {of_them} decided"
+        return _undecided(tries, undecided)
     if not undecided:
         return f", and no majority said yes{_reasons(tries)}"
     several = _of_several(tries, tries.pre_votes, undecided, tries.ends_undecided_beforehand)
     return f": no majority said yes to {several}"
+
+
+def _undecided(tries: Tries, count: int) -> str:
+    if tries.breaks_off:
+        return f"; the log does not show how {'that was' if count == 1 else 'they were'} decided"
+    return f"; the log ends before {'that was' if count == 1 else 'any of that was'} decided"
 
 
 def _of_several(tries: Tries, count: int, undecided: int, is_last: bool) -> str:

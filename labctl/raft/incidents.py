@@ -393,7 +393,7 @@ class Incidents:
         missing = {attempt.candidate for attempt in gap} - _outsiders(gap)
         if before is None and not missing:
             return  # a server that is no voter stands in vain, whatever else happens
-        since = _end_of(before)
+        since = None if any(attempt.breaks_off for attempt in gap) else _end_of(before)
         if heard is not None and missed is not None:
             heard, since = None, None
         if heard is not None and any(

@@ -105,6 +105,7 @@ class LeadershipTracker:
         self._others_follow: tuple[datetime, str] | None = None
         self._announced: tuple[datetime, str] | None = None
         self._another: tuple[datetime, str] | None = None  # a leader that others heard of, other than the last one
+        self._misses_lines = False  # since the last leader, from a log that is read
         self._now: datetime | None = None
         self._down: dict[str, datetime] = {}
 
@@ -142,7 +143,7 @@ class LeadershipTracker:
             self._add_older(leadership)
             return
         leadership.leaps = not self._follows(self._last_term, leadership)
-        knows_of_all = not leadership.leaps or self._reads_all()
+        knows_of_all = not leadership.leaps or (self._reads_all() and not self._misses_lines)
         leadership.between_known = knows_of_all and not self._another_led(server)
         if (newest is None or newest.number < self._begun) and leadership.between_known:
             leadership.without_leader = seconds_between(self._vacant, event.time)
@@ -244,7 +245,7 @@ class LeadershipTracker:
         if self._newest != leadership.server:
             self._newest_of_another = self._begun
         self._begun += 1
-        self._newest, self._another = leadership.server, None
+        self._newest, self._another, self._misses_lines = leadership.server, None, False
         self._open[leadership.server] = OpenLeadership(self._begun, leadership)
         self._waiting.append(leadership)
         oldest = next(iter(self._open))
@@ -417,6 +418,10 @@ class LeadershipTracker:
         if leader and time is not None:
             self._announced = (time, leader)
             self._hear_of(leader, time)
+
+    def miss_lines(self) -> None:
+        """A server's log has a gap: it may have led meanwhile."""
+        self._misses_lines = True
 
     def name(self, leader: str, time: datetime) -> None:
         """A server names the leader that it has or had, whose last heartbeat may be older."""

@@ -126,6 +126,7 @@ class Election:
             nobody.
         quorum: that too few voters ran when it began, where that is known.
         no_network: nobody could answer because its own machine had no route to any of them, as it says.
+        breaks_off: its server's log has a gap before it was over.
         evidence: the lines that say so.
     """
 
@@ -146,6 +147,7 @@ class Election:
     evidence: list[Evidence] = field(default_factory=list, compare=False)
     quorum: LostQuorum | None = field(default=None, compare=False)
     no_network: bool = False
+    breaks_off: bool = field(default=False, compare=False)
 
     @property
     def seconds(self) -> float | None:
@@ -171,7 +173,7 @@ class PreVote:
         outcome: `won`: it went on to ask for votes; `lost`: it did not; `undecided`: its log ends before that.
         inferred: no line says that it came to nothing: it asked again, or its time was over. At level info, raft 1.7
             is silent about it where too few answer.
-        cut_off, quorum, no_network: as for an election.
+        cut_off, quorum, no_network, breaks_off: as for an election.
         evidence: the lines that say so.
     """
 
@@ -191,6 +193,7 @@ class PreVote:
     evidence: list[Evidence] = field(default_factory=list, compare=False)
     quorum: LostQuorum | None = field(default=None, compare=False)
     no_network: bool = False
+    breaks_off: bool = field(default=False, compare=False)
 
     @property
     def seconds(self) -> float | None:

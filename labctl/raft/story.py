@@ -53,6 +53,8 @@ NO_NETWORK = "network is unreachable"
 """What the kernel of a server says at once that has no route to another one, as without any network."""
 GIVES_UP_SECONDS = 1.0
 """Consul notices this soon that its Raft leads no longer."""
+GAP_SECONDS = 60.0
+"""A candidate is silent for so long only where lines are missing: no timer of Consul runs for more than 20 s."""
 
 # Terms that a line prints and that are not the term its server is in: a candidate before its pre-vote only proposes.
 # What cannot be asked for its pre-vote is said in the same words as what cannot be asked for its vote.
@@ -161,6 +163,7 @@ class Story:
         self._last: datetime | None = None
         self._won: int | None = None
         self._from_the_beginning = False
+        self._counts = True
         self._elected = False
         self._leader_named = False
         self._followers = Followers()
@@ -255,6 +258,7 @@ class Story:
         self.progress.take(event)
         if kind in _TOLD_WITH_MORE:
             event = self._with_more(server, event)
+        self._break_off(server, event)
         if server.role != "leader" and kind in _BY_A_LEADER:
             self._assume_leader(server, event)
         self._end_old_transfer(server, event)
@@ -333,7 +337,7 @@ class Story:
         if event.values.get("node") == "":
             return None, None  # the line is cut off in front of it
         own = max(server.term or 0, self._won or 0)
-        if own == 0 and not self._from_the_beginning:
+        if not self._counts or (own == 0 and not self._from_the_beginning):
             return None, None
         for candidacy in self._elections.of_others(server.name):
             if candidacy.term is not None and not self._is_unheard(candidacy, server.name, event.time):
@@ -912,6 +916,19 @@ class Story:
             server.term = max(candidacy.term, server.term or 0)
         return candidacy.term
 
+    def _break_off(self, server: ServerState, event: Event) -> None:
+        """Where the rest of a candidacy is missing from its server's log, what follows is of another one."""
+        candidacy = server.candidacy
+        if candidacy is None or not _is_behind_a_gap(server, candidacy, event):
+            return
+        if candidacy.ended is None:
+            self._elections.end(candidacy, "silent", None)
+        self._leaderships.miss_lines()
+        # In which terms it stood meanwhile, no line says; where none is printed, they can be counted no more.
+        self._counts = self._counts and candidacy.term_source == "line"
+        server.candidacy = server.before = None
+        server.role, server.cause, server.term, server.timer, server.waited = None, "unknown", None, None, None
+
     def not_seen(self) -> Incident | None:
         """What the logs do not show and a reader may miss; None if nothing."""
         # A log of which no line says which member it is of may be that of any.
@@ -959,6 +976,12 @@ def _led_at(server: ServerState, event: Event) -> datetime | None:
     except OverflowError:
         return server.last
     return contact if server.last is None else min(contact, server.last)
+
+
+def _is_behind_a_gap(server: ServerState, candidacy: Candidacy, event: Event) -> bool:
+    """Whether a candidate was silent for so long that lines are missing, and its next line is not of its term."""
+    between = seconds_between(server.last, event.time)
+    return between is not None and between > GAP_SECONDS and (event.term is None or event.term != candidacy.term)
 
 
 def _may_be_older(server: ServerState, event: Event) -> bool:

@@ -117,6 +117,7 @@ _OUTCOMES = {
     "abandoned": "it had no majority when its time was over",
     "undecided": "its log ends before that was decided",
 }
+_BREAKS_OFF = "its log has a gap before that was decided"
 
 
 def _in_term(term: int | None) -> str:
@@ -124,6 +125,8 @@ def _in_term(term: int | None) -> str:
 
 
 def _outcome(election: Election) -> list[str]:
+    if election.outcome == "undecided" and election.breaks_off:
+        return [_BREAKS_OFF]
     took = elapsed(election.start, election.end) if election.outcome == "won" else None
     said = _OUTCOMES[election.outcome] + (f" after {took}" if took else "")
     if election.outcome == "undecided" and election.end is not None:
@@ -139,7 +142,7 @@ def _pre_vote_outcome(pre_vote: PreVote) -> str:
     if pre_vote.outcome == "won":
         return "so it stood" if pre_vote.tally else "it could, so it stood"
     if pre_vote.outcome == "undecided":
-        return "its log ends before that was decided"
+        return _BREAKS_OFF if pre_vote.breaks_off else _OUTCOMES["undecided"]
     cut_off = f"{_no_answer(pre_vote)}; " if pre_vote.cut_off else ""
     return f"{cut_off}it did not win the pre-vote, so it asked for no vote"
 
