@@ -270,7 +270,7 @@ class Incidents:
             tries=_tries(gap), winner=victory.server, won=won, split_terms=_split_terms(gap),
             left_out=victory.left_out + self._let_go(), quorum=_quorum(before, gap),
             unreached=before.unreached if before is not None else [],
-            inferred=before is not None and (before.silent_since is not None or before.stood_still),
+            inferred=_stood_still(before),
             is_announced=before is not None and before.is_announced,
             may_be_led=since is not None and victory.own is not None and victory.own.between_known is False,
         )  # fmt: skip
@@ -330,7 +330,7 @@ class Incidents:
         self._split_again(gap)
         if not gap and before.ended_by in {"transfer", "unknown"}:
             return  # that nobody led at some time is not seen
-        inferred = before.silent_since is not None or before.stood_still
+        inferred = _stood_still(before)
         since = None if inferred else _end_of(before)  # who stood still ceased to lead some time before
         heard = None if naming.is_missed else naming.time
         leader = self._names(naming.leader) or naming.leader
@@ -394,13 +394,11 @@ class Incidents:
         if before is None and not missing:
             return  # a server that is no voter stands in vain, whatever else happens
         since = None if any(attempt.breaks_off for attempt in gap) else _end_of(before)
-        if heard is not None and missed is not None:
-            heard, since = None, None
-        if heard is not None and any(
-            attempt.start is None or attempt.start > heard.time for attempt in gap if heard.time
-        ):
+        if heard is not None and (missed is not None or _stood_after(heard, gap)):
             # That leader was lost too, and no line shows when.
             heard, since = None, None
+        elif heard is not None and _stood_still(before):
+            since = None  # it ceased to lead some time before it gave up
         winner = heard.peer if heard is not None else None
         incident = Incident(
             "no_leader", since, None, _two(before, winner), lasts=heard is None and self._sees_leaders, winner=winner,
@@ -545,6 +543,15 @@ def _evidence_of_end(before: Leadership | None, quorum: LostQuorum | None) -> li
 def _is_only_named(leadership: Leadership) -> bool:
     """Whether no line shows since when or until when a leader led."""
     return not leadership.since_known and leadership.until is None and leadership.ended_by == "unknown"
+
+
+def _stood_after(heard: Event, tried: list[Election | PreVote]) -> bool:
+    return any(attempt.start is None or attempt.start > heard.time for attempt in tried if heard.time)
+
+
+def _stood_still(before: Leadership | None) -> bool:
+    """Whether a leader ceased to lead some time before it gave up (inferred)."""
+    return before is not None and (before.silent_since is not None or before.stood_still)
 
 
 def _end_of(before: Leadership | None) -> datetime | None:

@@ -190,3 +190,15 @@ def test_a_leader_that_was_missed_by_another_clock_before_it_led_did_not_cease_b
     led = story.leaders[-1]
     assert led.since is not None
     assert led.until is None or led.until >= led.since
+
+
+def test_how_long_nobody_led_is_not_said_where_who_stood_still_hears_of_its_successor_at_once() -> None:
+    hears = (30.011, "consul1", "[INFO]  agent.server: New leader elected: payload=consul2")
+    (incident,) = [
+        incident
+        for incident in told(LEADS, (30.003, "consul1", GIVES_UP), hears, complete=False).incidents
+        if incident.kind == "no_leader"
+    ]
+    said = of_incident(incident)
+    assert "consul2 leads by now, after a time without a leader; no line shows how long that was." in said
+    assert "consul1, the previous leader, had stood still (inferred); when it went on, it could not reach" in said
