@@ -162,7 +162,7 @@ class Story:
         self._reached = reached
         self._last: datetime | None = None
         self._won: int | None = None
-        self._from_the_beginning = False
+        self._from_the_beginning: bool | None = None
         self._counts = True
         self._elected = False
         self._leader_named = False
@@ -355,7 +355,8 @@ class Story:
 
     def _wait(self, server: ServerState, _: Event) -> None:
         """A server without peers, before any election: the log begins before the cluster does."""
-        self._from_the_beginning = self._from_the_beginning or not self._elected
+        if self._from_the_beginning is None:
+            self._from_the_beginning = not self._elected and not self._leader_named
         self.waiting.add(server.name)
         # Its heartbeat timer runs on and is restarted each time; no line says when.
         server.timer = None
@@ -607,6 +608,8 @@ class Story:
         """A line names a leader before the first one of the log: that leadership is older, or still goes on."""
         leader = self.names(peer) or peer
         self._leader_named = self._leader_named or bool(leader)
+        if leader:
+            self._show_earlier_terms()
         if (leader and (leads or not self._elected) and self._leaderships.none_yet) or (
             leader and leads and self._is_named_again(leader, event)
         ):
@@ -621,6 +624,11 @@ class Story:
         self.naming = self._followers.name(event, self.names(peer), runs=runs)
         if self.naming is not None and not self.naming.is_fresh:
             self._leaderships.name(peer, time)
+
+    def _show_earlier_terms(self) -> None:
+        """A line shows a leader, or a candidate; where none is known so far, there were elections before."""
+        if not self._elected:
+            self._from_the_beginning = False
 
     def _assume_named(self, leader: str, event: Event) -> None:
         """Others name a leader; where its own log shows that it does not lead by now, it did so before."""
@@ -828,6 +836,7 @@ class Story:
 
     def _refuse(self, server: ServerState, event: Event) -> int | None:
         refusal = self._refusal(server.name, event)
+        self._show_earlier_terms()
         if refusal.leader is not None:
             if self.names.server(event.values.get("leader")) not in {None, server.name}:
                 self._leads_no_longer(server)

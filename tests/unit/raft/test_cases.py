@@ -139,3 +139,19 @@ def test_who_gives_leadership_up_had_won_it() -> None:
 def test_each_claim_names_its_lines() -> None:
     (election,) = story_of("no-victory-line").elections
     assert [evidence.line_no for evidence in election.evidence] == [1, 2]
+
+
+@pytest.mark.parametrize("why", ["we have a leader: 10.0.0.3:8300", "our last term is greater (3, 2)"])
+@pytest.mark.parametrize("first", ["knows no peers", "has a leader"])
+def test_a_term_is_not_counted_from_one_where_somebody_stood_before(first: str, why: str, tmp_path: Path) -> None:
+    form = "2026/11/23 04:41:{} [{}] raft: {}\n".format
+    alone = form(44, "WARN", "EnableSingleNode disabled, and no known peers. Aborting election.")
+    refuses = form(44, "WARN", f"Rejecting vote from 10.0.0.5:8300 since {why}")
+    stands = form(50, "WARN", "Heartbeat timeout reached, starting election") + form(
+        50, "INFO", "Node at 10.0.0.4:8300 [Candidate] entering Candidate state"
+    )
+    both = alone + refuses if first == "knows no peers" else refuses + alone
+    for name, before in (("alone", alone), ("both", both)):
+        (tmp_path / f"{name}.log").write_text(before + stands, encoding="utf-8")
+    terms = [collect(source([str(tmp_path / f"{name}.log")]).records()).elections[0].term for name in ("alone", "both")]
+    assert terms == [1, None]
