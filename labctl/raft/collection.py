@@ -28,7 +28,8 @@ class Conclusion(NamedTuple):
         unknown: the first of them.
         leaders_known: what the logs say of leaders at all.
         waiting: servers that knew no peers and waited.
-        searches: elections before which no leader is known, of which the logs do not show how long nobody led.
+        searches: elections, and pre-votes that came to nothing, before which no leader is known, of which the logs do
+            not show how long nobody led.
     """
 
     servers: list[str]
@@ -36,7 +37,7 @@ class Conclusion(NamedTuple):
     unknown: Event | None = None
     leaders_known: LeadersKnown = "unknown"
     waiting: tuple[str, ...] = ()
-    searches: tuple[Election, ...] = ()
+    searches: tuple[Election | PreVote, ...] = ()
 
 
 Completed = Election | PreVote | Leadership | Outage | Fault
@@ -73,7 +74,7 @@ class Collection:
     unparsed: int = 0
     leaders_known: LeadersKnown = "unknown"
     waiting: tuple[str, ...] = ()
-    searches: tuple[Election, ...] = ()
+    searches: tuple[Election | PreVote, ...] = ()
 
     def add(self, record: Record) -> None:
         """Take in the next record."""

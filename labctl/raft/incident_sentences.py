@@ -6,9 +6,10 @@ import itertools
 from typing import TYPE_CHECKING
 
 from labctl.raft.durations import at_least, at_most, duration, elapsed
+from labctl.raft.incident import Tries
 from labctl.raft.lost_quorum_sentences import moment, why_no_majority
 from labctl.raft.pause_sentences import of_failed_writes, of_pause, of_slow_disk
-from labctl.raft.records import ALREADY_VOTED
+from labctl.raft.records import ALREADY_VOTED, Election, PreVote
 from labctl.raft.summary_sentences import NO_ANSWER, NO_ANSWER_WITHOUT_NETWORK, counted_votes, reason_of
 from labctl.shared.words import listed, plural
 
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from labctl.raft.collection import Conclusion
-    from labctl.raft.incident import Advice, Incident, Tries
-    from labctl.raft.records import Election
+    from labctl.raft.incident import Advice, Incident
 
 WHY = {
     "quorum_lost": "{leader}, the previous leader, could not reach a majority{lost} and gave up.",
@@ -59,15 +59,25 @@ def of_no_incident(end: Conclusion) -> str:
     return f"No leader is seen in these logs: {listed(end.waiting)} {wait} no other server yet."
 
 
-def _searches(searches: tuple[Election, ...]) -> str:
+def _searches(searches: tuple[Election | PreVote, ...]) -> str:
     """Who stood, where no line shows who led before; "" of the first election of a new cluster, won at once."""
-    if not searches or (len(searches) == 1 and searches[0].outcome == "won" and searches[0].term in _FIRST_TERMS):
+    elections = [attempt for attempt in searches if isinstance(attempt, Election)]
+    if not searches or (len(elections) == 1 and elections[0].outcome == "won" and elections[0].term in _FIRST_TERMS):
         return ""
     by = itertools.groupby(
-        sorted(searches, key=lambda election: election.candidate), key=lambda election: election.candidate
+        sorted(searches, key=lambda attempt: attempt.candidate), key=lambda attempt: attempt.candidate
     )
-    said = [_search(candidate, list(stood)) for candidate, stood in by]
+    said = [sentence for candidate, tried in by for sentence in _sought(candidate, list(tried))]
     return f"{'; '.join(said)}. No line shows for how long, if at all, nobody led."
+
+
+def _sought(candidate: str, tried: list[Election | PreVote]) -> list[str]:
+    stood = [attempt for attempt in tried if isinstance(attempt, Election)]
+    asked = Tries(candidate)
+    for attempt in tried:
+        if isinstance(attempt, PreVote):
+            asked.add(attempt)
+    return [*([_asked(asked)] if asked.pre_votes else []), *([_search(candidate, stood)] if stood else [])]
 
 
 def _search(candidate: str, stood: list[Election]) -> str:
@@ -190,14 +200,18 @@ def _tried(incident: Incident) -> list[str]:
         if stood := sum(count for outcome, count in tries.elections.items() if outcome != "won"):
             said.append(f"{tries.server} stood {_times(stood)}{_terms(tries)}{_lost(tries, stood)}.")
         if tries.pre_votes:
-            asked = f"{tries.server} asked {_times(tries.pre_votes)}{_within(tries)} whether it could win"
-            said.append(f"{asked}{_terms(tries, '')}{_unheard(tries)}.")
+            said.append(f"{_asked(tries)}.")
     if incident.left_out:
         said.append(f"{incident.left_out} more candidacies came to nothing, and are not counted here by server.")
     if incident.split_terms:
         terms = listed([str(term) for term in incident.split_terms])
         said.append(f"In {plural(len(incident.split_terms), 'term')} {terms} the votes were split.")
     return said
+
+
+def _asked(tries: Tries) -> str:
+    asked = f"{tries.server} asked {_times(tries.pre_votes)}{_within(tries)} whether it could win"
+    return f"{asked}{_terms(tries, '')}{_unheard(tries)}"
 
 
 def _lost(tries: Tries, stood: int) -> str:

@@ -80,7 +80,8 @@ class Incidents:
     """Finds the incidents of a story. Feed it all records in their order with `feed`, then `finish`.
 
     Attributes:
-        searches: elections before which no leader is known, and which are no incident: at the least, one was sought.
+        searches: elections, and pre-votes that came to nothing, before which no leader is known, and which are no
+            incident: at the least, one was sought.
 
     Args:
         tell: takes each incident.
@@ -121,7 +122,7 @@ class Incidents:
         self._first_named: Event | None = None  # by which a server has, or misses, a leader
         self._missed: Event | None = None  # a leader, by the last line that says so
         self._last_tries: list[Election | PreVote] = []
-        self.searches: list[Election] = []
+        self.searches: list[Election | PreVote] = []
         self._advised: set[Advice] = set()
         self._run: Incident | None = None  # of times without a leader, each near to the one before
 
@@ -418,7 +419,7 @@ class Incidents:
         self._tell(incident)
 
     def _search(self, tried: list[Election | PreVote]) -> None:
-        self.searches += [attempt for attempt in tried if isinstance(attempt, Election)]
+        self.searches += [attempt for attempt in tried if isinstance(attempt, Election) or attempt.outcome != "won"]
 
     def _missed_since(self) -> Event | None:
         """The line by which a server missed its leader, where nobody stood, or heard of one, since then."""

@@ -260,6 +260,25 @@ def test_where_a_leader_was_sought_or_missed_that_is_said(lines: list[str], said
     assert happened(str(tmp_path / "n1.log")) == said
 
 
+LOST = (
+    "agent.server.raft: pre-vote campaign failed, waiting for election timeout: term=3 tally=1 refused=2 votesNeeded=2"
+)
+AGAIN = "agent.server.raft: Election timeout reached, restarting election"
+
+
+@pytest.mark.parametrize(("times", "said"), [(1, "once"), (2, "twice in 3.0 s"), (9, "9 times in 24.0 s")])
+def test_pre_votes_that_came_to_nothing_are_told_where_no_line_shows_who_led_before(
+    times: int, said: str, tmp_path: Path
+) -> None:
+    asks = [(3 * number, words) for number in range(times) for words in (AGAIN, CANDIDATE.format(3), LOST)]
+    lines = [*asks, (3 * times, "agent.server: New leader elected: payload=n2")]
+    log_of = (f"{AT}{second:02}.001Z [INFO]  {words}\n" for second, words in lines)
+    (tmp_path / "n1.log").write_text("".join(log_of), encoding="utf-8")
+    assert happened(str(tmp_path / "n1.log")) == (
+        f"n1 asked {said} whether it could win term 3, and no majority said yes. {NOT_KNOWN}"
+    )
+
+
 @pytest.mark.parametrize(
     ("logs", "said"),
     [
