@@ -108,6 +108,7 @@ class LeadershipTracker:
         self._misses_lines = False  # since the last leader, from a log that is read
         self._now: datetime | None = None
         self._down: dict[str, datetime] = {}
+        self._missed_by: dict[str, datetime] = {}  # who misses the last leader, and has heard of none since
 
     @property
     def leader(self) -> str | None:
@@ -246,6 +247,7 @@ class LeadershipTracker:
             self._newest_of_another = self._begun
         self._begun += 1
         self._newest, self._another, self._misses_lines = leadership.server, None, False
+        self._missed_by.clear()
         self._open[leadership.server] = OpenLeadership(self._begun, leadership)
         self._waiting.append(leadership)
         oldest = next(iter(self._open))
@@ -419,6 +421,15 @@ class LeadershipTracker:
             self._announced = (time, leader)
             self._hear_of(leader, time)
 
+    def miss(self, server: str, time: datetime | None) -> None:
+        """A server has heard from no leader in time."""
+        if time is not None:
+            self._missed_by[server] = time
+
+    def find(self, server: str) -> None:
+        """A server has a leader."""
+        self._missed_by.pop(server, None)
+
     def miss_lines(self) -> None:
         """A server's log has a gap: it may have led meanwhile."""
         self._misses_lines = True
@@ -487,14 +498,30 @@ class LeadershipTracker:
             elif self._last(server) is None:
                 # Only others named it: nobody knows whether it leads still.
                 self.lose_track(server)
-            elif newest > leadership_.number or self._was_left(server):
+            elif newest > leadership_.number or self._was_left(server) or self._lacks_majority(server):
                 self._fall_silent(server)
+            elif self._is_missed_by_all(server):
+                self.lose_track(server)
             else:
                 self._tell_outages(leadership_.contact.end(None, self._names, leads=True))
         self._open.clear()
         for leadership in self._waiting:
             self._settle(leadership)
         self._waiting.clear()
+
+    def _lacks_majority(self, server: str) -> bool:
+        """Whether too few of all who vote still had this leader when they spoke last, long after its own last line."""
+        read = len(self._progress.servers)
+        return self._reads_all() and read - len(self._missing(server)) <= read // 2
+
+    def _is_missed_by_all(self, server: str) -> bool:
+        """Whether none of several others whose logs are read has this leader any more; the rest of them may."""
+        missing = self._missing(server)
+        return len(missing) > 1 and missing == {name for name in self._progress.servers if name != server}
+
+    def _missing(self, server: str) -> set[str]:
+        last = self._last(server)
+        return {name for name, time in self._missed_by.items() if last is not None and time - last > MOST_APART}
 
     def _was_left(self, server: str) -> bool:
         """Whether others follow somebody else since this leader's log ends, or found that it did not run."""

@@ -374,6 +374,7 @@ class Story:
         self._hear_of_leader(event.peer, event)
         self._name(event.peer, event)
         self._followers.have_none(event)
+        self._leaderships.miss(server.name, event.time)
         known = self.names(event.peer)
         if known is not None and known not in self._servers:
             # Nobody reads the log of that leader, so this is all that is known of its end.
@@ -622,6 +623,8 @@ class Story:
             return
         runs = not self._silences.was_missed and not self._faults.explain(event.server, time - STALE)
         self.naming = self._followers.name(event, self.names(peer), runs=runs)
+        if self.naming is not None and not self.naming.is_missed:
+            self._leaderships.find(event.server)
         if self.naming is not None and not self.naming.is_fresh:
             self._leaderships.name(peer, time)
 

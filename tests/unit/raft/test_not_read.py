@@ -625,3 +625,37 @@ def test_the_log_of_a_server_that_says_it_has_no_vote_is_not_that_of_a_voter_whi
     assert refusals_of_two_who_stood({**first, "c": log(first["c"], none)}) == [[], []]
     stood = log(none, stands(2, 3, 2))
     assert refusals_of_two_who_stood({**first, "c": log(first["c"], stood)})[1:] == [[], ["a"]], "it has one by now"
+
+
+@pytest.mark.parametrize(
+    ("voters", "led", "why"),
+    [
+        (VOTERS, "s1 led in term 2, until its log ends.", "The log of s1, the previous leader, ends: it was stopped,"),
+        (
+            FIVE,
+            "s1 led in term 2, until a time that no line shows.",
+            "No line says whether s1, the previous leader, stopped leading.",
+        ),
+    ],
+    ids=["all are read", "two are not read"],
+)
+def test_a_leader_that_all_followers_miss_since_its_last_line_is_not_said_to_lead(
+    voters: str, led: str, why: str
+) -> None:
+    logs = {"s1": log(starts(0, 1, voters), wins(2, 1, 2))}
+    for server, second in ((2, 60), (3, 61)):
+        logs[f"s{server}"] = log(starts(0, server, voters), hears(2.1, 1), misses(second, 1), stands(second, server, 3))
+    story, _ = told(logs)
+    assert [of_leadership(leadership) for leadership in story.leaders] == [led]
+    said = "\n".join(map(of_incident, story.incidents))
+    assert f"Nobody is known to lead where the logs end; no line shows since when. {why}" in said
+
+
+@pytest.mark.parametrize("again", [[], [follows(62, 3, 1)]], ids=["one misses it", "one has it again"])
+def test_a_leader_that_a_follower_still_has_leads(again: list[str]) -> None:
+    logs = {
+        "s1": log(starts(0, 1), wins(2, 1, 2)),
+        "s2": log(starts(0, 2), hears(2.1, 1), misses(60, 1), stands(60, 2, 3)),
+        "s3": log(starts(0, 3), hears(2.1, 1), [misses(61, 1), stands(61, 3, 3)] if again else [], again),
+    }
+    assert [of_leadership(leadership) for leadership in told(logs)[0].leaders] == ["s1 leads in term 2."]
