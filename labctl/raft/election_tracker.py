@@ -248,7 +248,8 @@ class ElectionTracker:
             candidacy.end, candidacy.votes, candidacy.tally, candidacy.needed,
             candidacy.refusals, candidacy.waited, "won" if candidacy.pre_vote == "won" else None,
             self._outcome(candidacy, rivals),
-            cut_off and candidacy.ended != "won", candidacy.evidence, candidacy.quorum, breaks_off=candidacy.ended == "silent",
+            cut_off and candidacy.ended != "won", candidacy.evidence, candidacy.quorum,
+            breaks_off=candidacy.ended == "silent",
             no_network=cut_off and candidacy.ended != "won" and candidacy.had_no_network,
         )  # fmt: skip
 
