@@ -143,6 +143,8 @@ class LeadershipTracker:
         if self._is_late(leadership):
             self._add_older(leadership)
             return
+        for other in [name for name, leads in self._open.items() if name != server and leads.seen is not None]:
+            self._fall_silent(other)  # of one that only others name, no line tells how it ended
         leadership.leaps = not self._follows(self._last_term, leadership)
         knows_of_all = not leadership.leaps or (self._reads_all() and not self._misses_lines)
         leadership.between_known = knows_of_all and not self._another_led(server)
@@ -236,6 +238,11 @@ class LeadershipTracker:
     def is_news(self, server: str) -> bool:
         """Whether nobody is known to lead, and the last leader was another server."""
         return not self._open and self._newest != server
+
+    def is_vacant(self, leader: str, since: datetime) -> bool:
+        """Whether nobody is known to lead, and the last leader was another one that had been lost by a time."""
+        is_another = self._names.place(leader) != self._names.place(self._newest)
+        return not self._open and self._vacant is not None and since >= self._vacant and is_another
 
     def show(self, server: str) -> None:
         """A server's own line shows that it leads, which others had said."""

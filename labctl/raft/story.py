@@ -627,6 +627,15 @@ class Story:
             self._leaderships.find(event.server)
         if self.naming is not None and not self.naming.is_fresh:
             self._leaderships.name(peer, time)
+        if self.naming is not None and self.naming.leader not in self._servers:
+            self._assume_newer(self.naming)
+
+    def _assume_newer(self, naming: Naming) -> None:
+        """A line shows a leader after the last one, whose own log is not read."""
+        if naming.after is not None and self._leaderships.is_vacant(naming.leader, naming.after):
+            self._leaderships.assume(naming.leader, None, naming.event)
+            if naming.is_missed:
+                self._leaderships.lose_track(naming.leader)
 
     def _show_earlier_terms(self) -> None:
         """A line shows a leader, or a candidate; where none is known so far, there were elections before."""

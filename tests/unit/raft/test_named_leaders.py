@@ -9,6 +9,7 @@ import pytest
 
 from labctl.raft.incident_sentences import of_incident
 from labctl.raft.log_notes import DOCKER
+from labctl.raft.summary_sentences import of_leadership
 from tests.unit.raft.logs import told
 from tests.unit.raft.test_not_read import (
     follows,
@@ -116,3 +117,14 @@ def test_gossip_that_a_server_hears_when_it_is_started_may_be_old() -> None:
         "s3": log(timed_out(11), wins(30, 3, 9)),
     }
     assert not any("s5" in said for said in gaps(logs))
+
+
+def test_a_leader_that_is_only_named_stands_among_the_leaders() -> None:
+    led = "10.0.0.1:8300 led; no line shows since when, or until when."
+    for last in ([refuses(50, 3, 1)], [misses(50, 1)], [refuses(50, 3, 1), misses(90, 1), *wins(90, 2, 7)]):
+        story, _ = told({"s2": log(leads(0, 2), gives_up(10, 2), last)})
+        assert list(map(of_leadership, story.leaders))[1:2] == [led]
+    story, _ = told({"s2": log(leads(0, 2), gives_up(10, 2), refuses(15, 3, 1), wins(90, 2, 7), gives_up(99, 2))})
+    assert [leadership.server for leadership in story.leaders] == ["s2", "10.0.0.1:8300", "s2"]
+    story, _ = told({"s2": log(leads(0, 2), gives_up(10, 2)), "s4": log(refuses(15, 3, 1))})
+    assert [leadership.server for leadership in story.leaders] == ["s2"], "s4 may have had it before s2 led"

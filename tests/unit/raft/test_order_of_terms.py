@@ -100,7 +100,7 @@ def test_a_time_without_a_leader_is_not_told_over_one_of_whom_others_heard() -> 
     begins = (6.1, "consul2", announced(2))
     assert without(told(*leads(1, 1, 2), *leads(7, 3, 4))) == [(2, None), (4, 5.4)]
     for unseen in ([heard], [heard, begins]):
-        assert without(told(*leads(1, 1, 2), *unseen, *leads(7, 3, 4))) == [(2, None), (4, None)]
+        assert without(told(*leads(1, 1, 2), *unseen, *leads(7, 3, 4))) == [(2, None), (None, None), (4, None)]
     # Its own log shows when it led.
     first = (0.0, "consul2", announced(1))
     assert without(told(first, *leads(1, 1, 2), *leads(5.5, 2, 3, 1.0), heard, *leads(7, 3, 4)))[-3:] == [
