@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 ASKS_FIRST = "asks_first"
 """A value of an event that a server becomes a candidate, where it is known to ask for pre-votes before it stands."""
+MAY_BE_ITSELF = "may_be_itself"
+"""A value of an event that a server hears of a leader, where that name may be its own: it leads, and no log has it."""
 OTHER = "other"
 """The event of a line that no rule knows; it keeps its text."""
 

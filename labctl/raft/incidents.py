@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from labctl.raft.answers import MOST_SKEW
 from labctl.raft.clock_differences import MOST_APART
 from labctl.raft.disks import OF_DISKS, Disks
-from labctl.raft.event import Event
+from labctl.raft.event import MAY_BE_ITSELF, Event
 from labctl.raft.incident import Advice, Incident, Tries
 from labctl.raft.named_leaders import IN_DOUBT, NamedLeaders
 from labctl.raft.pauses import OF_PAUSES, Pauses
@@ -153,7 +153,7 @@ class Incidents:
         if kind == MISSES_A_LEADER and event.peer:
             self._missed = event
             self._first_named = self._first_named or event
-        if kind in SHOWS_A_LEADER and (kind != "follower_entered" or event.peer):
+        if kind in SHOWS_A_LEADER and (kind != "follower_entered" or event.peer) and MAY_BE_ITSELF not in event.values:
             self._now = event.time or self._now
             if kind != "leader_entered":
                 self._heard = event
@@ -304,18 +304,19 @@ class Incidents:
             lost, named = before, self._without_old_news(named_since(before))
         if lost is None or not named:
             return before, tried
-        self._close_by(named[0], lost, tried)
         last = named[-1]
-        called = next(naming.leader for naming in named if self._is_one(naming.leader, last.leader))
-        another = Leadership(self._names(called) or called, None, None, None, "unknown", since_known=False)
-        another.evidence.append(evidence_of(last.event))
         # Who stood earlier did so before that leader, or under it.
-        return another, [
+        after = [
             attempt
             for attempt in tried
             if attempt.start is None
             or attempt.start >= (last.time if attempt.candidate == last.event.server else last.time - IN_DOUBT)
         ]
+        self._close_by(named[0], lost, [attempt for attempt in tried if attempt not in after])
+        called = next(naming.leader for naming in named if self._is_one(naming.leader, last.leader))
+        another = Leadership(self._names(called) or called, None, None, None, "unknown", since_known=False)
+        another.evidence.append(evidence_of(last.event))
+        return another, after
 
     def _is_one(self, leader: str, other: str) -> bool:
         return self._names.place(leader) == self._names.place(other)
@@ -329,8 +330,8 @@ class Incidents:
         gap, disturbing = _split(tried, before, naming.time)
         self._disturb(before, disturbing)
         self._split_again(gap)
-        if not gap and before.ended_by in {"transfer", "unknown"}:
-            return  # that nobody led at some time is not seen
+        if before.ended_by == "transfer" or (not gap and before.ended_by == "unknown"):
+            return  # that nobody led at some time is not seen; who stood may have done so under that leader
         inferred = _stood_still(before)
         since = None if inferred else _end_of(before)  # who stood still ceased to lead some time before
         heard = None if naming.is_missed else naming.time
@@ -500,13 +501,13 @@ class Incidents:
         """Take in the next time without a leader; tell a run of them, once it is over, as what they are together."""
         if gap is not None and (not gap.is_loss or not self._is_told(gap)):
             return
-        run, begun = self._run, (gap.since or gap.until) if gap is not None else None
+        run, begun = self._run, (gap.since or gap.until or gap.heard) if gap is not None else None
         if run is not None and (begun is None or run.until is None or begun - run.until > FLAPPING_WITHIN):
             if run.count >= FLAPPING:
                 self._tell(run)
             run = None
         if gap is not None:
-            run = run or Incident("flapping", gap.since or gap.until, None, [])
+            run = run or Incident("flapping", begun, None, [])
             run.until = gap.until or gap.heard or (None if gap.lasts else gap.since)
             run.count += 1
             # Who was lost, and who came then.

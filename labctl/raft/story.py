@@ -13,7 +13,7 @@ from labctl.raft.candidacy import Candidacy
 from labctl.raft.clock_differences import ClockDifferences
 from labctl.raft.election_tracker import ElectionTracker
 from labctl.raft.electorate import Electorate
-from labctl.raft.event import ASKS_FIRST, OTHER, Event, new_event
+from labctl.raft.event import ASKS_FIRST, MAY_BE_ITSELF, OTHER, Event, new_event
 from labctl.raft.faults import Faults
 from labctl.raft.incident import Incident
 from labctl.raft.leadership_tracker import LeadershipTracker
@@ -67,7 +67,7 @@ _PROPOSED = frozenset(
 _TOLD_WITH_MORE = frozenset(
     {
         *("vote_rejected_by_me", "prevote_rejected_by_me", "vote_duplicate_term", "candidate_entered", "fault_ended"),
-        *("container_killed", "container_stopped", "container_ended", "container_paused"),
+        *("container_killed", "container_stopped", "container_ended", "container_paused", "new_leader_announced"),
     }
 )
 # The term of the next event of these is new; what they end belongs to the old one.
@@ -888,6 +888,9 @@ class Story:
             return event._replace(values={**event.values, ASKS_FIRST: "yes"}) if server.asks_first else event
         if event.event == "vote_duplicate_term":
             return self._with_candidate(event)
+        if event.event == "new_leader_announced":
+            may_be = server.role == "leader" and self.names.server(event.peer) is None
+            return event._replace(values={**event.values, MAY_BE_ITSELF: ""}) if may_be else event
         known: dict[str, str] = {}
         if event.event in _SUSPENDS:
             fault = self._faults.done_by(event, _SUSPENDS[event.event])
@@ -912,7 +915,8 @@ class Story:
     def _announce(self, server: ServerState, event: Event) -> int | None:
         self._hear_of_leader(event.peer, event, leads=True)
         self._leaderships.announce(event.peer, event.time)
-        self._name(event.peer, event)
+        if MAY_BE_ITSELF not in event.values:
+            self._name(event.peer, event)
         if self.names.server(event.peer) != server.name:
             server.heard = event.time
         leadership = self._leaderships.of(self.names.server(event.peer) or "")

@@ -128,3 +128,26 @@ def test_a_leader_that_is_only_named_stands_among_the_leaders() -> None:
     assert [leadership.server for leadership in story.leaders] == ["s2", "10.0.0.1:8300", "s2"]
     story, _ = told({"s2": log(leads(0, 2), gives_up(10, 2)), "s4": log(refuses(15, 3, 1))})
     assert [leadership.server for leadership in story.leaders] == ["s2"], "s4 may have had it before s2 led"
+
+
+def test_the_name_that_a_leader_hears_of_may_be_its_own() -> None:
+    acquired = line(0, "cluster leadership acquired", module="agent.server")
+    lost = line(0, "cluster leadership lost", module="agent.server")
+    said = gaps({"log": log(acquired, line(0, "New leader elected: payload=srv-1", module="agent.server"), lost)})
+    assert not any("srv-1" in sentence for sentence in said)
+
+
+def test_who_stood_after_a_leader_that_others_name_is_told_once() -> None:
+    tries = [stands(12, 2, 3), timed_out(14), stands(14, 2, 4)]
+    logs = {"s1": log(wins(0, 1, 2), gives_up(10, 1)), "s2": log(misses(12, 1), tries, follows(15, 2, 3))}
+    logs["s2"] += "\n" + log(misses(60, 3), stands(60, 2, 6), timed_out(62), wins(62, 2, 7))
+    first, second = gaps(logs)
+    assert "s2 stood twice in terms 3 and 4" in first
+    assert "s2 stood once in term 6 and did not win. s2 won term 7" in second
+
+
+def test_who_stood_shows_no_time_without_a_leader_after_one_that_handed_over() -> None:
+    hands_over = line(10, "starting leadership transfer: id=s3 address=10.0.0.3:8300")
+    refuses_s2 = line(11, "rejecting vote request since we have a leader: from=10.0.0.2:8300 leader=10.0.0.3:8300")
+    logs = {"s1": log(wins(0, 1, 2), hands_over, follows(10, 1), refuses_s2), "s2": log(stands(10.999, 2, 4))}
+    assert not any("led then" in sentence or "leads by now" in sentence for sentence in gaps(logs))
