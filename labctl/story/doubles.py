@@ -82,7 +82,9 @@ def _share_lines(log: _Log, other: _Log) -> bool:
     if any(is_of_itself for is_of_itself, *_ in both):
         return True
     fine = sum(count for (_, time, *_), count in both.items() if not is_whole(time))
-    return fine >= (FEWEST if log[0].server == other[0].server else FEWEST_OF_OTHERS)
+    if log[0].server == other[0].server:
+        return fine >= FEWEST or both.total() >= FEWEST_OF_OTHERS
+    return fine >= FEWEST_OF_OTHERS
 
 
 def _due(lines: Counter[Any], span: tuple[datetime, datetime], other: Survey | None) -> Counter[Any]:

@@ -68,3 +68,12 @@ def test_logs_that_say_something_else_of_the_same_time_are_not_joined(tmp_path: 
     told, notes = story(tmp_path)
     assert {event.server for event in told.events} == {"a", "b"}
     assert any("both of 10.0.0.1:8300" in note for note in notes)
+
+
+def test_rotated_files_with_stamps_of_whole_seconds_need_many_lines_in_common(tmp_path: Path) -> None:
+    lines = [f"2015/08/09 01:31:{at:02} [ERR] raft: Failed to heartbeat to 10.0.0.3:8300: EOF {at}" for at in range(30)]
+    for end, told_lines in ((18, 30), (15, 35)):
+        (tmp_path / "app.log.1").write_text(text(lines[:end]), encoding="utf-8")
+        (tmp_path / "app.log").write_text(text(lines[10:]), encoding="utf-8")
+        told, _ = story(tmp_path)
+        assert len(told.events) == told_lines
