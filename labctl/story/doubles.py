@@ -79,12 +79,13 @@ def _share_lines(log: _Log, other: _Log) -> bool:
     if not (_due(lines, span, other[1]) <= others or _due(others, span, log[1]) <= lines):
         return False
     both = lines & others
-    if any(is_of_itself for is_of_itself, *_ in both):
+    fine = Counter({line: count for line, count in both.items() if not is_whole(line[1])})
+    if any(is_of_itself for is_of_itself, *_ in fine):
         return True
-    fine = sum(count for (_, time, *_), count in both.items() if not is_whole(time))
-    if log[0].server == other[0].server:
-        return fine >= FEWEST or both.total() >= FEWEST_OF_OTHERS
-    return fine >= FEWEST_OF_OTHERS
+    # Machines that are started in one second, each with the same address of its own, say the same in that second.
+    is_one = log[0].server == other[0].server
+    rough = both.total() if is_one or any(is_of_itself for is_of_itself, *_ in both) else 0
+    return fine.total() >= (FEWEST if is_one else FEWEST_OF_OTHERS) or rough >= FEWEST_OF_OTHERS
 
 
 def _due(lines: Counter[Any], span: tuple[datetime, datetime], other: Survey | None) -> Counter[Any]:

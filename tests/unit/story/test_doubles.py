@@ -77,3 +77,15 @@ def test_rotated_files_with_stamps_of_whole_seconds_need_many_lines_in_common(tm
         (tmp_path / "app.log").write_text(text(lines[10:]), encoding="utf-8")
         told, _ = story(tmp_path)
         assert len(told.events) == told_lines
+
+
+def test_machines_that_say_a_little_in_the_same_seconds_with_one_address_are_two(tmp_path: Path) -> None:
+    at = "2015/08/09 01:31:{} [INFO] raft: Node at 172.17.0.2:8300 [{role}] entering {role} state"
+    lines = [
+        at.format(second, role=role) for second, role in (("00", "Follower"), ("05", "Candidate"), ("09", "Leader"))
+    ]
+    (tmp_path / "a.log").write_text(text([lines[0], lines[2]]), encoding="utf-8")
+    (tmp_path / "b.log").write_text(text(lines), encoding="utf-8")
+    told, notes = story(tmp_path)
+    assert {event.server for event in told.events} == {"a", "b"}
+    assert any("both of 172.17.0.2:8300" in note for note in notes)
