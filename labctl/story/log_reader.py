@@ -157,9 +157,10 @@ class Falls:
 
 
 class _Seen:
-    """Facts about lines, collected while they are taken in."""
+    """Facts about lines, collected while they are taken in; those of a server `as_they_stand` are not to be sorted."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, as_they_stand: bool = False) -> None:
+        self._as_they_stand = as_they_stand
         self.latest: dict[str, int] = {}
         self.times: list[Stamp] = []
         self.speakers = Speakers()
@@ -171,7 +172,8 @@ class _Seen:
             self.tags.add(stream)
         offset = timedelta()
         if event.time is not None:
-            self.latest[stream] = microseconds(event.time)
+            time = microseconds(event.time)
+            self.latest[stream] = max(time, self.latest.get(stream, time)) if self._as_they_stand else time
             offset = event.time.utcoffset() or offset
             if len(self.times) < surveys.MOST_TIMES:
                 self.times.append(stamp_of(event, event.time))
@@ -317,7 +319,7 @@ class LogReader:
             kind = log.survey.order.kind if log.survey else None
             if kind in {"sorted", "set back"} and log.attribution.is_one:
                 pieces.setdefault(log.attribution.server or log.attribution.otherwise, []).append(log)
-            elif kind in {"sorted", "set back"}:
+            elif kind == "sorted":
                 streams.append(in_window(self._as_they_stand(log), LATE))
             elif kind is None and self._live:
                 streams.append(self._as_they_come(log))
@@ -368,7 +370,7 @@ class LogReader:
 
     def _sorted(self, log: Log, sorter: LineSorter) -> list[Iterator[Event]]:
         """The events of a log that is not, or may not be, in order of time: a stream for each server."""
-        seen = _Seen()
+        seen = _Seen(as_they_stand=log.survey is not None and log.survey.order.kind == "set back")
         for raw, event in self._read_all(log):
             stream = event.server if event.server in seen.latest or len(seen.latest) < MOST_STREAMS else NOBODY
             sorter.add(stream, seen.take(stream, event, raw))

@@ -25,7 +25,7 @@ from labctl.raft.server_names import Names
 from labctl.story import log_files
 from labctl.story import source as flow
 from labctl.story.line_sorter import Limits, LineSorter
-from tests.unit.story.election_logs import LOGS, ONE, essence, story, text
+from tests.unit.story.election_logs import LOGS, ONE, TWO, essence, story, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -214,6 +214,18 @@ def test_terms_show_that_a_clock_was_set_back(tmp_path: Path, stamps: list[str],
     (tmp_path / "n1.log").write_text(text(lines), encoding="utf-8")
     told, notes = story(tmp_path / "n1.log")
     assert [event.line_no for event in told.events] == list(range(1, len(lines) + 1))
+    assert "a clock was set back" in notes[0]
+
+
+@pytest.mark.parametrize("lines_in_memory", [1, 100])
+def test_one_of_several_servers_has_a_clock_that_was_set_back(tmp_path: Path, lines_in_memory: int) -> None:
+    stands = [STANDS.format(f"2024-01-08T{stamp}.000Z", term) for term, stamp in ((5, "12:00:00"), (6, "11:40:00"))]
+    lines = [*(f"n1  | {line}" for line in stands), *(f"n2  | {line}" for line in TWO)]
+    (tmp_path / "all.log").write_text(text(lines), encoding="utf-8")
+    told, notes = with_sorter(tmp_path / "all.log", partial(LineSorter, limits=Limits(lines=lines_in_memory)))
+    assert [event.line_no for event in told.events if event.server == "n1"] == [1, 2]
+    assert [event.line_no for event in told.events if event.server == "n2"] == [3, 4, 5, 6, 7]
+    assert told.events[0].server == "n2"
     assert "a clock was set back" in notes[0]
 
 
