@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.raft.durations import is_whole
 from labctl.raft.event import OTHER
+from labctl.raft.log_line import open_envelope
 from labctl.raft.prefilter import likely_lines
 from labctl.raft.reader import is_told, read_line
 from labctl.raft.speakers import own_address
@@ -134,7 +135,8 @@ def _read(recording: Recording, near: datetime | None) -> Iterator[Event]:
 
 def _key(event: Event) -> tuple[Any, ...]:
     """What makes a line another one, whatever stands in front of it."""
-    said = event.line if event.event == OTHER else ""
+    envelope = open_envelope(event.line) if event.event == OTHER else None
+    said = envelope.message if envelope is not None else ""
     return event.time, event.event, event.term, event.peer, event.module, said, tuple(sorted(event.values.items()))
 
 

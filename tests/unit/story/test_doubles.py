@@ -52,9 +52,11 @@ def test_logs_of_other_names_in_which_no_server_names_itself_need_many_lines_in_
 
 
 def test_a_file_and_the_journal_of_the_same_server_are_one_log(tmp_path: Path) -> None:
-    (tmp_path / "n1.log").write_text(text(WHOLE[1:]), encoding="utf-8")
+    unknown = line("44.501", "INFO", "says what nobody knows")
+    lines = [*WHOLE[1:7], unknown, *WHOLE[7:]]
+    (tmp_path / "n1.log").write_text(text(lines), encoding="utf-8")
     right, _ = story(tmp_path / "n1.log")
-    (tmp_path / "journal.txt").write_text(text(journal(WHOLE[1:])), encoding="utf-8")
+    (tmp_path / "journal.txt").write_text(text(journal(lines)), encoding="utf-8")
     told, notes = story(tmp_path)
     assert len(told.servers) == 1
     assert len(told.events) == len(right.events)
