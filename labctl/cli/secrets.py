@@ -35,7 +35,7 @@ class Destination:
         """
         from labctl import output_files
 
-        to_stdout = str(wanted) == "-" or (wanted is None and not sys.stdout.isatty())
+        to_stdout = not sys.stdout.isatty() if wanted is None else _is_standard_output(wanted)
         if to_stdout:
             _refuse_open_file()
             files.refuse_input(None, inputs)
@@ -58,6 +58,16 @@ def write(text: str, where: Destination, what: str, *, quiet: bool) -> None:
     output_files.save_secret(text, where.path, force=where.force)
     if not quiet:
         say(f"{what}: in {where.path}, which only you may read.")
+
+
+def _is_standard_output(path: Path) -> bool:
+    """Whether a path is `-` or another name of standard output, such as /dev/stdout, or of its file."""
+    if str(path) == files.STANDARD_OUTPUT:
+        return True
+    try:
+        return os.path.samestat(path.stat(), os.fstat(sys.stdout.fileno()))
+    except (OSError, io.UnsupportedOperation):
+        return False
 
 
 def _refuse_open_file() -> None:

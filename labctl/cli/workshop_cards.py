@@ -67,11 +67,14 @@ def cards_command(
     from labctl.workshop import cards_csv, cards_html, cards_json
     from labctl.workshop.cards import CardRequest, cards_of
     from labctl.workshop.model.file import read
+    from labctl.workshop.state_store import WorkshopState
     from labctl.workshop.survey import SURVEY, Survey
 
     workshop = read(file)
     form = "json" if as_json else form
-    where = Destination.of(output, f"{workshop.name}-cards.{form}", (file,), force=force)
+    where = Destination.of(
+        output, f"{workshop.name}-cards.{form}", (file, *WorkshopState(workshop.name).files()), force=force
+    )
     made = cards_of(workshop, CardRequest(user(), seats, login, address), given(Survey, SURVEY).look)
     if made.unsettled:
         click.echo(
@@ -102,6 +105,7 @@ def secret_command(file: Path, *, output: Path | None, copy: Path | None, force:
     from labctl.cli.secrets import Destination, write
     from labctl.workshop import secret
     from labctl.workshop.model.file import read
+    from labctl.workshop.state_store import WorkshopState
 
     if (output is None) == (copy is None):
         raise click.UsageError("Give one of --output FILE and --input FILE.")
@@ -113,7 +117,7 @@ def secret_command(file: Path, *, output: Path | None, copy: Path | None, force:
         else:
             say(f"The secret of the workshop {name} is on this machine now.")
         return
-    where = Destination.of(output, "", (file,), force=force)
+    where = Destination.of(output, "", (file, *WorkshopState(name).files()), force=force)
     write(secret.exported(name), where, f"The secret of the workshop {name}", quiet=as_json)
     if as_json and where.path is not None:
         print_json(secret.kept(name, where.path))

@@ -92,6 +92,10 @@ class WorkshopState:
         """Where the workshop's secret is, or belongs."""
         return self.folder / _SECRET
 
+    def files(self) -> list[Path]:
+        """All files of this state, which nothing else may be written over."""
+        return [path for path in self.folder.rglob("*") if path.is_file()]
+
     def has_secret(self) -> bool:
         """Whether the workshop's secret is here."""
         return self.secret_file.is_file()

@@ -6,6 +6,7 @@ forward it to their own machine over SSH, with a login that may do nothing but f
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import shlex
 from dataclasses import dataclass, field
@@ -28,7 +29,9 @@ _OWN_PORT = 8500
 _SSH_PORT = 22
 _CURL_FILE = "lab.curl"
 _LOGIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.ASCII)
-_ADDRESS = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._:-]{0,252}[A-Za-z0-9])?", re.ASCII)
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?", re.ASCII)
+# What looks like an IPv4 address and is none: no host name ends in a label of digits.
+_DIGITS_LAST = re.compile(r"(.*\.)?[0-9]+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -124,10 +127,20 @@ def way_to(host: Host, login: str | None, address: str | None) -> HostAccess:
             f"{login!a} is no login name: give one such as {LOGIN}, in which {SEAT} may stand for the seat's name.",
             ExitCode.USAGE,
         )
-    if address is not None and not _ADDRESS.fullmatch(address):
+    if address is not None and not _is_address(address):
         raise LabctlError(f"{address!a} is no host name and no address.", ExitCode.USAGE)
     where = address if host.local else host.address
     return HostAccess(host.name, where, host.port, login or LOGIN)
+
+
+def _is_address(text: str) -> bool:
+    """Whether SSH could find a machine by it: with a port behind it, it finds none."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return bool(_HOST_NAME.fullmatch(text)) and not _DIGITS_LAST.fullmatch(text)
+    # A zone is for one machine only, and `%` is a sign of SSH's own.
+    return "%" not in text
 
 
 def card_of(workshop: Workshop, seat: Seat, way: HostAccess, seed: bytes) -> Card:

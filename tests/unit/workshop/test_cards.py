@@ -178,6 +178,41 @@ def test_a_file_that_a_shell_opened_for_everybody_gets_nothing(
         assert host.run(["workshop", "cards", "--format", "json"]) == ExitCode.DONE
 
 
+@pytest.mark.parametrize("command", [["cards", "--format", "csv"], ["secret"]])
+def test_another_name_of_such_a_file_opens_it_to_nobody(
+    command: list[str], host: Host, capsys: pytest.CaptureFixture[str], tmp_path: Path, standard_output: StreamChange
+) -> None:
+    assert host.labs == {}
+    WorkshopState("raft101").secret()
+    with (tmp_path / "open").open("w") as file:
+        standard_output(file)
+        os.fchmod(file.fileno(), 0o644)
+        (tmp_path / "link").symlink_to(f"/proc/self/fd/{file.fileno()}")
+        for name in ("open", "link"):
+            assert host.run(["workshop", *command, "-o", name, "--force"]) == ExitCode.USAGE
+            assert "others may read (mode 0644)" in capsys.readouterr().err
+        assert (tmp_path / "link").is_symlink()
+        assert os.fstat(file.fileno()).st_size == 0
+        os.fchmod(file.fileno(), 0o600)
+        assert host.run(["workshop", *command, "-o", "link"]) == ExitCode.DONE
+        file.flush()
+        assert (tmp_path / "open").stat().st_size > 0
+
+
+@pytest.mark.parametrize("command", ["cards", "secret"])
+def test_the_workshops_own_files_are_never_written_over(
+    command: str, host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host.run(["workshop", "inventory"])
+    capsys.readouterr()
+    before = {path: path.read_bytes() for path in WorkshopState("raft101").files()}
+    assert {path.name for path in before} >= {"secret", "numbers.json", "raft101-01.seed"}
+    for path in before:
+        said = sentence(host, capsys, ExitCode.USAGE, command, "-o", str(path), "--force")
+        assert "it is a file that is read, and would be lost" in said
+    assert {path: path.read_bytes() for path in before} == before
+
+
 def test_a_seat_that_fits_nowhere_has_no_card(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
     host.memory = 0
     assert "3 of 3 seats fit nowhere" in sentence(host, capsys, ExitCode.REFUSED, "cards")

@@ -175,7 +175,14 @@ def test_what_is_no_login_is_refused(login: str) -> None:
         way_to(Host("red", "192.0.2.11"), login, None)
 
 
-@pytest.mark.parametrize("address", ["", "-x", "a b", "a;id", "a'b"])
+@pytest.mark.parametrize(
+    "address", ["", "-x", "a b", "a;id", "a'b", "room:22", "192.0.2.1:22", "999.1.1.1", "1", "fe80::1%eth0"]
+)
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(LabctlError, match="no host name and no address"):
         way_to(Host("local", "local"), None, address)
+
+
+@pytest.mark.parametrize("address", ["room", "room-2.example.org", "192.0.2.1", "2001:db8::1", "::1"])
+def test_host_names_and_addresses_of_both_kinds_are_taken(address: str) -> None:
+    assert way_to(Host("local", "local"), None, address).address == address
