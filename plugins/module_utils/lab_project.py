@@ -19,7 +19,7 @@ from .shared.docker_api import DockerError, Engine, subnets_of
 from .shared.lab_server import LabServer, server_inspected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from .docker_cli import Docker
@@ -341,10 +341,14 @@ class LabProject:
         self.keep()
         stopped = [lab_server for lab_server in servers if lab_server.state != "running"]
         if stopped:
-            paused = [lab_server.id for lab_server in stopped if lab_server.state == "paused"]
-            self.engine.change("unpause", paused, doing="waking paused servers")
+            self.wake(stopped)
             self._start([lab_server.id for lab_server in stopped if lab_server.state != "paused"])
             self.outcome.actions += [f"started {lab_server.name}" for lab_server in stopped]
+
+    def wake(self, servers: Iterable[LabServer]) -> None:
+        """Wake those servers that are paused: the engine starts none of them, and Compose fails for them."""
+        paused = [lab_server.id for lab_server in servers if lab_server.state == "paused"]
+        self.engine.change("unpause", paused, doing="waking paused servers")
 
     def _start(self, ids: list[str]) -> None:
         try:

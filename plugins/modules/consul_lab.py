@@ -352,6 +352,7 @@ def present(project: LabProject, params: dict[str, Any], parts: LabParts, *, dry
         configuration = Configuration(project.engine, project.lab, project.owner, params["labels"])
         configuration.provide(parts, params["image"], params["settings"], secrecy(params))
         project.outcome.actions += configuration.made
+        project.wake(parts.servers)
         up(project, params, parts, subnets)
     except DockerError:
         # A new lab leaves nothing behind; an existing one keeps its data.

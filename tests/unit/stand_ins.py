@@ -347,6 +347,9 @@ class FakeDocker:
         for server in project["servers"]:
             old = self._objects["container"].get(have.get(server, ""))
             if old and old["Made"] == text:
+                if old["State"]["Status"] == "paused":
+                    said = "Error response from daemon: cannot start a paused container, try unpause instead\n"
+                    return "", said, 1
                 if old["State"]["Status"] != "running":
                     self._change("start", [old["Id"]])
                 continue

@@ -104,6 +104,16 @@ def test_a_stopped_server_is_started_and_that_is_a_change(lab: Lab, docker: Fake
     assert set(states(docker).values()) == {"running"}
 
 
+def test_a_paused_server_is_woken_because_compose_cannot_start_it(lab: Lab, docker: FakeDocker) -> None:
+    lab()
+    docker.container("labctl-ada-consul2")["State"]["Status"] = "paused"
+    assert lab(check=True)["actions"] == ["would start consul2"]
+    assert docker.called("unpause") == []
+    assert lab()["changed"] is True
+    assert set(states(docker).values()) == {"running"}
+    assert len(docker.called("unpause")) == 1
+
+
 def test_another_pace_keeps_the_key_the_subnet_and_the_data(lab: Lab, docker: FakeDocker) -> None:
     first = lab()
     volumes = docker.objects("volume")
