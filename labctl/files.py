@@ -181,9 +181,7 @@ def _put(part: Path, target: Path, path: Path, *, new: bool) -> None:
 
 def exists_already(path: Path) -> LabctlError:
     """The error for a file that nobody may overwrite without --force."""
-    return LabctlError(
-        f"{path} exists already: name another file with -o, or overwrite it with --force.", ExitCode.USAGE
-    )
+    return LabctlError(f"{path} exists already: name another file, or overwrite it with --force.", ExitCode.USAGE)
 
 
 def read_all(path: Path, most: int, patience: float = WRITER_SECONDS) -> bytes:

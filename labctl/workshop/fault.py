@@ -221,7 +221,8 @@ class SeatFaults:
                 return self._of(lab, problem=error.sentence)
 
         done = each(told, self._labs, AT_ONCE)
-        self._steps.done(f"{title} in {sum(seat_fault.problem is None for seat_fault in done)} seats")
+        well = sum(seat_fault.problem is None for seat_fault in done)
+        self._steps.done(f"{title} in {counted(well, 'seat')}")
         return self._ordered(done)
 
     def _ordered(self, seat_faults: Sequence[SeatFault]) -> list[SeatFault]:

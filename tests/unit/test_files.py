@@ -295,9 +295,7 @@ def test_a_file_that_came_while_another_was_written_stays_where_nobody_forced_it
             file.write(b"mine")
             path.write_text("theirs", encoding="ascii")
 
-    with pytest.raises(
-        LabctlError, match=r"report exists already: name another file with -o, or overwrite it with --f"
-    ) as it:
+    with pytest.raises(LabctlError, match=r"report exists already: name another file, or overwrite it with --f") as it:
         write()
     assert it.value.code is ExitCode.USAGE
     assert path.read_text(encoding="ascii") == "theirs"

@@ -137,7 +137,7 @@ def test_a_file_that_is_there_stays_without_force(host: Host, capsys: pytest.Cap
     path.write_text("mine", encoding="utf-8")
     path.chmod(0o644)
     said = sentence(host, capsys, ExitCode.USAGE, "cards", "-o", "cards.html")
-    assert "cards.html exists already: name another file with -o, or overwrite it with --force." in said
+    assert "cards.html exists already: name another file, or overwrite it with --force." in said
     assert path.read_text(encoding="utf-8") == "mine"
     assert not WorkshopState("raft101").has_secret()
     assert host.run(["workshop", "cards", "-o", "cards.html", "--force"]) == ExitCode.DONE
