@@ -87,6 +87,9 @@ def down(  # noqa: PLR0913 - what, whose, where, whether it comes back, and who 
         # the requests of a killed `up` even after the Ansible that sent them is gone.
         after = fleets.look(workshop, owner, refuse_two_places=False, by_name=True)
         left = _left(after, there, wanted, host)
+        # `expire` does not wait for this command, so an end may be new.
+        new = _emptied(after, left) if for_good and not wanted else []
+        pending += [name for name in new if host in {None, name} and name not in pending]
         failed = {name: why for name, why in said.items() if name in left or name in pending}
         over = [name for name in pending if _is_empty(after, name) and name not in failed]
         # A failed removal may have met a busy engine, so it is tried again; it stops after the same error twice.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labctl.errors import ExitCode, LabctlError
 from labctl.results import ExpiryResult
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from labctl.progress import Steps
+    from labctl.runner.playbook_run import TaskEvent
     from labctl.workshop.model.file import Workshop
     from labctl.workshop.model.hosts import Fleet
 
@@ -110,8 +111,16 @@ def _write_down(fleet: Fleet, owner: str, end: int, steps: Steps) -> ExpiryResul
         images = look.facts.read["images"] if look.facts else []
         version = workshop.spec.version if workshop.spec.version in images else next(iter(images), "")
         group["hosts"][look.host.name]["workshop_reaper_image"] = f"raft-labctl/consul:{version}"
-    where = inventory.of_workshop(workshop.name, {DOCKER_HOSTS: group}, ",".join(hosts))
-    seen, failures = play_each(PlaybookRun("expiry.yml", where, record="workshop-expiry", seconds=DOWN), steps)
+    seen, failures = _play(workshop, group, hosts, steps)
+    if end and _is_removed(workshop, owner):
+        # A `down` beside this command may have looked for an end before there was one.
+        group["vars"]["workshop_reaper_end"] = 0
+        _play(workshop, group, hosts, steps)
+        steps.fail()
+        raise LabctlError(
+            f"The workshop {workshop.name} was removed meanwhile, so it has no end. `labctl workshop up` makes it "
+            "again."
+        )
     failed = {host: error.sentence for host, error in failures.items()} | dict.fromkeys(silent, "it does not answer")
     if failed:
         steps.fail()
@@ -121,3 +130,17 @@ def _write_down(fleet: Fleet, owner: str, end: int, steps: Steps) -> ExpiryResul
     steps.done(f"The workshop {workshop.name} {text}, on {', '.join(hosts)}")
     changed = any(item.changed for item in seen)
     return ExpiryResult(workshop.name, changed, lab_names.stamp(end) if end else None, tuple(hosts))
+
+
+def _play(
+    workshop: Workshop, group: dict[str, Any], hosts: Sequence[str], steps: Steps
+) -> tuple[list[TaskEvent], dict[str, LabctlError]]:
+    """Write the end down on Docker hosts."""
+    where = inventory.of_workshop(workshop.name, {DOCKER_HOSTS: group}, ",".join(hosts))
+    return play_each(PlaybookRun("expiry.yml", where, record="workshop-expiry", seconds=DOWN), steps)
+
+
+def _is_removed(workshop: Workshop, owner: str) -> bool:
+    """Whether all Docker hosts report that no seat is left."""
+    fleet = fleets.look(workshop, owner, refuse_two_places=False, by_name=True)
+    return not fleet.existing and not fleet.silent()

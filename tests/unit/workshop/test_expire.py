@@ -196,6 +196,50 @@ def test_nothing_is_made_where_the_end_has_come(hosts: Hosts) -> None:
     assert bring_up().failed == []
 
 
+# -- a removal beside it -------------------------------------------------------------------------------------
+
+
+def test_an_end_that_is_written_while_the_workshop_is_removed_goes_with_it(hosts: Hosts) -> None:
+    made = workshop(more="")
+    bring_up(made)
+    waiting = [lambda: expire(made, OWNER, "1h", Steps())]
+
+    def before(run: Run) -> None:
+        # Its own run comes through here too.
+        if run.playbook == "down.yml" and waiting:
+            waiting.pop()()
+
+    hosts.on_run = before
+    assert down(made, OWNER, (), None, Steps()).proven
+    assert ends(hosts) == {"red": [], "green": []}
+
+
+def test_an_end_of_a_workshop_that_was_removed_meanwhile_is_taken_back_and_that_is_told(hosts: Hosts) -> None:
+    made = workshop(more="")
+    bring_up(made)
+
+    def before(run: Run) -> None:
+        hosts.on_run = lambda _: None
+        run.after = lambda: down(made, OWNER, (), None, Steps()) and hosts.reapers.update(red=[a_reaper(9e9)])
+
+    hosts.on_run = before
+    with pytest.raises(LabctlError, match=r"was removed meanwhile, so it has no end\. `labctl workshop up` makes it"):
+        expire(made, OWNER, "1h", Steps())
+    assert ends(hosts) == {"red": [], "green": []}
+
+
+def test_an_end_stays_where_one_host_of_two_has_lost_its_seats_meanwhile(hosts: Hosts) -> None:
+    made = workshop(more="")
+    bring_up(made)
+
+    def before(run: Run) -> None:
+        run.after = hosts.labs["green"].clear
+
+    hosts.on_run = before
+    assert expire(made, OWNER, "1h", Steps()).changed
+    assert {name: len(marks) for name, marks in ends(hosts).items()} == {"red": 1, "green": 1}
+
+
 # -- when it goes --------------------------------------------------------------------------------------------
 
 
