@@ -35,7 +35,7 @@ BAD_INPUT: list[tuple[str, int, str]] = [
     ("loss nan consul1", 2, "nan percent"),
     ("loss inf consul1", 2, "inf percent"),
     ("loss -3 consul1", 2, "No such option '-3'"),
-    ("loss much consul1", 2, "'much' is not a valid float"),
+    ("loss much consul1", 2, "'much' is no number. It comes first"),
     ("rate 0 consul1", 2, "say 1 to 1000000"),
     ("rate 99999999999999 consul1", 2, "say 1 to 1000000"),
     ("isolate consul1 --for -5s", 2, "at least a second and at most a day: -5 seconds is not that"),
