@@ -54,9 +54,8 @@ def bring_up(  # noqa: PLR0913, PLR0917 - what is run, for whom, and where it is
     with locks, steps.seats(workshop.name, outcomes):
         try:
             for item in run.progress():
-                for held in locks.drain():
-                    if outcomes[held.lab].step in _STEPS.values():
-                        steps.seat(held.lab, "held", held.who)
+                for held in locks.drain(lambda lab: outcomes[lab].step in _STEPS.values()):
+                    steps.seat(held.lab, "held", held.who)
                 if item is not None and item.host in outcomes:
                     _note(outcomes[item.host], item, steps)
             failures = run.finish_each()

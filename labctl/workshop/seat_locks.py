@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import secrets
 import threading
 from typing import TYPE_CHECKING, NamedTuple, Self
@@ -15,7 +14,7 @@ from labctl.shared.parallel import each
 from labctl.workshop import hosts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from labctl.workshop.model.file import Host
 
@@ -48,7 +47,8 @@ class SeatLocks:
         self.mark = secrets.token_hex(8)
         self._hosts = list(hosts)
         self._labs = set(labs)
-        self._seen: queue.SimpleQueue[HeldSeat] = queue.SimpleQueue()
+        self._held: dict[str, tuple[str, str]] = {}  # by lab, the holder's note and the words for who holds it
+        self._told: set[tuple[str, str]] = set()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
@@ -61,25 +61,24 @@ class SeatLocks:
         """Stop looking."""
         self._ended.set()
 
-    def drain(self) -> Iterator[HeldSeat]:
-        """Take the locks that were seen since the last call: each lab with a holder once."""
-        while not self._seen.empty():
-            yield self._seen.get()
+    def drain(self, waits: Callable[[str], bool] = lambda _: True) -> Iterator[HeldSeat]:
+        """Take the labs that are held now: each lab with a holder once.
+
+        Args:
+            waits: whether something waits for a lab by now; until then, its holder stays to be taken.
+        """
+        for lab, (note, who) in self._held.items():
+            if (lab, note) not in self._told and waits(lab):
+                self._told.add((lab, note))
+                yield HeldSeat(lab, who)
 
     def _look(self) -> None:
-        told: set[tuple[str, str]] = set()
         while self._labs and not self._ended.wait(self._pause):
             notes: dict[str, list[str]] = {}
             for lab, note in (pair for here in each(self._on, self._hosts, hosts.AT_ONCE) for pair in here):
                 notes.setdefault(lab, []).append(note)
-            for lab, left in notes.items():
-                # Anybody may have left these notes, and any number of them.
-                first = min(left, key=lambda note: (lock_holder.holder_of(note) is None, note))
-                known = first if lock_holder.holder_of(first) is not None else ""
-                if (lab, known) not in told:
-                    told.add((lab, known))
-                    more = f", and {len(left) - 1} more" if len(left) > 1 else ""
-                    self._seen.put(HeldSeat(lab, f"{lock_holder.holder_words(known)}{more}"))
+            # Made anew and put in place whole: it is read meanwhile.
+            self._held = {lab: _first_of(left) for lab, left in notes.items()}
 
     def _on(self, host: Host) -> list[tuple[str, str]]:
         """The labs that somebody else holds on a Docker host, with their notes; none where it does not answer."""
@@ -96,3 +95,11 @@ class SeatLocks:
             if lab in self._labs and not ours:
                 notes.append((lab, note))
         return notes
+
+
+def _first_of(notes: list[str]) -> tuple[str, str]:
+    """A holder's note, "" where none can be read, and the words for all: anybody may have left any number of them."""
+    first = min(notes, key=lambda note: (lock_holder.holder_of(note) is None, note))
+    known = first if lock_holder.holder_of(first) is not None else ""
+    more = f", and {len(notes) - 1} more" if len(notes) > 1 else ""
+    return known, f"{lock_holder.holder_words(known)}{more}"

@@ -218,6 +218,22 @@ def test_locks_that_anybody_left_are_one_line_for_each_lab_and_what_is_no_answer
     assert "`labctl up ada`" in held[1].who
 
 
+def test_a_lock_that_is_seen_before_anything_waits_for_it_is_told_once_something_does(engine: FaultyEngine) -> None:
+    note = lock_holder.holder("labctl restart ada", 900).note
+    engine.volumes = [{"Name": "v", "Labels": {"raft-labctl.lock": "ada", "raft-labctl.holder": note}}]
+    begun: set[str] = set()
+    with seat_locks.SeatLocks([Host("here", LOCAL)], ["ada"], pause=0.01) as locks:
+        asked_again(engine)
+        assert list(locks.drain(begun.__contains__)) == []
+        begun.add("ada")
+        assert [held.lab for held in locks.drain(begun.__contains__)] == ["ada"]
+        assert list(locks.drain(begun.__contains__)) == []
+        # Whoever had it has it no more: of that nobody is told.
+        engine.volumes = []
+        asked_again(engine)
+        assert list(locks.drain()) == []
+
+
 def asked_again(engine: FaultyEngine) -> None:
     """Wait until it was asked from beginning to end."""
     before, ends = len(engine.asked), time.monotonic() + 10
