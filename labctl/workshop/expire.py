@@ -115,8 +115,14 @@ def _write_down(fleet: Fleet, owner: str, end: int, steps: Steps) -> ExpiryResul
     if end and _is_removed(workshop, owner):
         # A `down` beside this command may have looked for an end before there was one.
         group["vars"]["workshop_reaper_end"] = 0
-        _play(workshop, group, hosts, steps)
+        _, failures = _play(workshop, group, hosts, steps)
         steps.fail()
+        if failures:
+            why = "; ".join(f"{host}: {error.sentence.rstrip('.')}" for host, error in failures.items())
+            raise LabctlError(
+                f"The workshop {workshop.name} was removed meanwhile, and its end could not be taken back everywhere "
+                f"({why}): `labctl workshop down` removes it when that is fixed."
+            )
         raise LabctlError(
             f"The workshop {workshop.name} was removed meanwhile, so it has no end. `labctl workshop up` makes it "
             "again."

@@ -228,6 +228,26 @@ def test_an_end_of_a_workshop_that_was_removed_meanwhile_is_taken_back_and_that_
     assert ends(hosts) == {"red": [], "green": []}
 
 
+def test_an_end_that_cannot_be_taken_back_is_not_said_to_be_gone(hosts: Hosts) -> None:
+    made = workshop(more="")
+    bring_up(made)
+
+    def before(run: Run) -> None:
+        hosts.on_run = lambda _: None
+
+        def after() -> None:
+            for labs in hosts.labs.values():
+                labs.clear()
+            hosts.failing["red"] = ("", "its disk is full")
+
+        run.after = after
+
+    hosts.on_run = before
+    with pytest.raises(LabctlError, match=r"not be taken back everywhere \(red: its disk is full\).*workshop down"):
+        expire(made, OWNER, "1h", Steps())
+    assert {name: len(marks) for name, marks in ends(hosts).items()} == {"red": 1, "green": 0}
+
+
 def test_an_end_stays_where_one_host_of_two_has_lost_its_seats_meanwhile(hosts: Hosts) -> None:
     made = workshop(more="")
     bring_up(made)
