@@ -55,7 +55,7 @@ def check_cas(operations: Iterable[Operation], final: Final) -> Check:
 
 
 def check_reads(operations: Iterable[Operation], final: Final) -> Check:
-    """Whether a read in consistent mode ever returned less than what was known before it was asked."""
+    """Whether a read in consistent mode ever returned less than what a leader had answered before it was asked."""
     registers = _registers(operations, final)
     violations = [
         wrong for key, asked in registers.items() for wrong in _of_reads(key, asked, final.registers.get(key))
@@ -113,14 +113,14 @@ def _of_writes(key: str, asked: Sequence[Operation], final: str | None) -> Itera
 def _of_no(key: str, operation: Operation, order: Versions, known: PlaceBounds) -> Iterator[Violation]:
     """Whether a compare-and-set got "another value" although its value was there from request to answer."""
     place = order.place_named(operation)
-    if place is None or known.since(place) >= operation.begin:
+    if place is None or known.committed(place) >= operation.begin:
         return
     after = order.after(place)
     if after is None or after.begin > operation.end:
         before = f"{operation.before} was in {key}" if place != NOWHERE else f"{key} was not there"
         yield violation(
             f"{before} all the time, and replacing it was answered with no",
-            [*known.shown(place, operation.begin), operation, after],
+            [*known.shown_committed(place, operation.begin), operation, after],
         )
 
 
@@ -180,9 +180,9 @@ def _of_reads(key: str, asked: Sequence[Operation], final: str | None) -> Iterat
         if place is None:
             writer = order.writers.get(str(operation.value))
             yield violation(f"{operation.value} was read from {key}, and it is gone", [writer, operation])
-        elif operation.mode == "consistent" and known.since(place + 1) < operation.begin:
+        elif operation.mode == "consistent" and known.applied(place + 1) < operation.begin:
             was = "nothing" if place == NOWHERE else operation.value
             yield violation(
                 f"a read of {key} in consistent mode went back to {was}",
-                [*known.shown(place + 1, operation.begin), operation],
+                [*known.shown_applied(place + 1, operation.begin), operation],
             )

@@ -23,7 +23,7 @@ class Staleness:
     Attributes:
         mode: which.
         answered: how many there are.
-        behind: how many returned a value that was known to be replaced when they were asked.
+        behind: how many returned a value that a leader had answered to be replaced before they were asked.
         went_back: how many returned an older value than the same client had read in this mode before.
         furthest: by how many seconds the one furthest behind was late.
         shown: that one.
@@ -56,7 +56,7 @@ def freshness(operations: Iterable[Operation], final: Final | None) -> list[Stal
             before = seen.get((operation.client, operation.mode), place)
             went_back[operation.mode] += place < before
             seen[operation.client, operation.mode] = max(place, before)
-            if (since := known.since(place + 1)) < operation.begin:
+            if (since := known.applied(place + 1)) < operation.begin:
                 late[operation.mode].append((operation.begin - since, operation))
     return [Staleness(mode, answered[mode], len(late[mode]), went_back[mode], *_furthest(late[mode])) for mode in MODES]
 

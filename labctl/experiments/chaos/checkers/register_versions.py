@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from labctl.experiments.chaos.history import Operation
 
@@ -75,54 +75,90 @@ class PlaceBounds:
 
     An answer that names a value shows that its place was reached: what a client read, in whatever mode, was committed.
     The answer "it is another value by now" shows that the value's place was left, if it was reached before the request.
-    for. Nothing else is certain: with these bounds, the latest moments that they leave are an order of all requests
-    unless one of them comes before its own question.
+    Nothing else is certain: with these bounds, the latest moments that they leave are an order of all requests unless
+    one of them comes before its own question.
+
+    Of what a leader has applied, which is what it answers from, only a leader's own answers tell: a follower that has
+    heard that an entry is committed may apply it some milliseconds before the leader itself does. So a read in mode
+    `stale` binds those who write, who are given an order by the log, and nobody who reads.
     """
 
-    def __init__(self, operations: Iterable[Operation], versions: Versions) -> None:
-        self._seen: list[Operation | None] = [None] * len(versions.order)
+    def __init__(self, operations: Sequence[Operation], versions: Versions) -> None:
+        named = [(versions.place_of(operation), operation) for operation in operations if operation.outcome == "done"]
+        self._committed = _first_answers(named, len(versions.order))
+        self._applied = _first_answers(
+            [(place, operation) for place, operation in named if operation.mode in {None, "consistent"}],
+            len(versions.order),
+        )
         told_no: dict[int, list[Operation]] = defaultdict(list)
         for operation in operations:
-            place = versions.place_named(operation) if operation.outcome == "mismatch" else versions.place_of(operation)
-            if place is None or operation.outcome not in {"done", "mismatch"}:
-                continue
-            if operation.outcome == "mismatch":
+            place = versions.place_named(operation) if operation.outcome == "mismatch" else None
+            if place is not None:
                 told_no[place].append(operation)
-            elif place != NOWHERE:
-                self._seen[place] = _earlier(self._seen[place], operation)
-        # A client that has seen a later value has seen the end of the earlier ones.
-        for place in range(len(self._seen) - 2, -1, -1):
-            self._seen[place] = _earlier(self._seen[place], self._seen[place + 1])
         self._left: dict[int, Operation] = {}
         # The last value was never replaced: an answer that says so is wrong, and shows nothing else.
         for place in range(NOWHERE, len(versions.order) - 1):
-            known = [operation for operation in told_no[place] if self.since(place) < operation.begin]
+            known = [operation for operation in told_no[place] if self.committed(place) < operation.begin]
             if known:
                 self._left[place] = min(known, key=lambda operation: operation.end)
 
-    def since(self, place: int) -> float:
-        """When it was known that this place was reached, or a later one; infinity where it never was."""
+    def committed(self, place: int) -> float:
+        """When it was known that this place, or a later one, was in the log for good; infinity where it never was."""
+        return self._since(self._committed, place)
+
+    def applied(self, place: int) -> float:
+        """When it was known that a leader answers from this place, or a later one; infinity where it never was."""
+        return self._since(self._applied, place)
+
+    def _since(self, answers: Sequence[Operation | None], place: int) -> float:
         if place == NOWHERE:
             return -math.inf
-        seen, left = self._seen[place] if place < len(self._seen) else None, self._left.get(place - 1)
+        seen, left = _at(answers, place), self._left.get(place - 1)
         return min(math.inf if seen is None else seen.end, math.inf if left is None else left.end)
 
-    def shown(self, place: int, before: float) -> list[Operation]:
+    def shown_committed(self, place: int, before: float) -> list[Operation]:
         """The fewest answers before that time that show it."""
+        if (seen := self.seen(place, before)) is not None:
+            return [seen]
+        return self._shown_left(place, before)
+
+    def shown_applied(self, place: int, before: float) -> list[Operation]:
+        """The fewest answers before that time that show it."""
+        if (seen := _before(_at(self._applied, place), before)) is not None:
+            return [seen]
+        return self._shown_left(place, before)
+
+    def _shown_left(self, place: int, before: float) -> list[Operation]:
+        """The answer before that time that the place before this one was left, with what shows it to be one."""
         shown: list[Operation] = []
-        while place != NOWHERE:
+        while (left := _before(self._left.get(place - 1), before)) is not None:
+            shown, before, place = [left, *shown], left.begin, place - 1
             if (seen := self.seen(place, before)) is not None:
                 return [seen, *shown]
-            left = self._left.get(place - 1)
-            if left is None:
-                break
-            shown, before, place = [left, *shown], left.begin, place - 1
         return shown
 
     def seen(self, place: int, before: float) -> Operation | None:
         """The first answer before that time that names the value of this place, or of a later one."""
-        first = self._seen[place] if place < len(self._seen) else None
-        return first if first is not None and first.end < before else None
+        return _before(_at(self._committed, place), before)
+
+
+def _first_answers(named: Iterable[tuple[int | None, Operation]], count: int) -> list[Operation | None]:
+    """The answer that first named each place, or a later one: who has seen that has seen the end of the earlier."""
+    first: list[Operation | None] = [None] * count
+    for place, operation in named:
+        if place is not None and place != NOWHERE:
+            first[place] = _earlier(first[place], operation)
+    for place in range(count - 2, -1, -1):
+        first[place] = _earlier(first[place], first[place + 1])
+    return first
+
+
+def _at(answers: Sequence[Operation | None], place: int) -> Operation | None:
+    return answers[place] if 0 <= place < len(answers) else None
+
+
+def _before(answer: Operation | None, time: float) -> Operation | None:
+    return answer if answer is not None and answer.end < time else None
 
 
 def _earlier(first: Operation | None, second: Operation | None) -> Operation | None:

@@ -1,8 +1,10 @@
 """Whether a history can be put into an order at all, by trying all of them: slow, and simple enough to be believed.
 
-This is what "linearizable" says, and nothing of how labctl decides it. Of each key there is one thing with one value.
-Each request has its effect at one moment; one that was answered before another was asked comes before it. One that got
-no answer may come at any time after it was asked, or never. At the end stands what was read at the end.
+This is what "linearizable" says of a store with a log, and nothing of how labctl decides it. Of each key there is one
+thing with one value. Each write enters the log at one moment, which decides what it does and what it is answered, and
+is applied by the leader at a later one, in the log's order; a read in mode `consistent` tells what is applied, another
+one may tell whatever the log has or had. Both moments lie between question and answer. A write that got no answer may
+come at any time after it was asked, or never. At the end stands what was read at the end.
 """
 
 from __future__ import annotations
@@ -18,15 +20,35 @@ if TYPE_CHECKING:
 
 
 class State(NamedTuple):
-    """A key: what it holds, every value that it ever held, and the newest index that anybody saw of one of them."""
+    """A key: what the log has last, every value that it ever had, and the newest index that anybody saw of one of them.
+
+    Attributes:
+        applied: what the leader has applied.
+        waiting: the requests that are in the log and not applied, each with the value that was there after it.
+    """
 
     value: str | None = None
     past: tuple[str | None, ...] = (None,)
     newest: int = 0
+    applied: str | None = None
+    waiting: tuple[tuple[int, str | None], ...] = ()
 
-    def written(self, value: str, index: int) -> State:
-        """What it is after a write."""
-        return State(value, (*self.past, value), max(self.newest, index))
+    def written(self, number: int, value: str, index: int) -> State:
+        """What it is after a write has entered the log."""
+        return self._replace(
+            value=value,
+            past=(*self.past, value),
+            newest=max(self.newest, index),
+            waiting=(*self.waiting, (number, value)),
+        )
+
+    def refused(self, number: int) -> State:
+        """What it is after a compare-and-set has entered the log that names another value."""
+        return self._replace(waiting=(*self.waiting, (number, self.value)))
+
+    def next_applied(self) -> State:
+        """What it is after the leader has applied the next request."""
+        return self._replace(applied=self.waiting[0][1], waiting=self.waiting[1:])
 
 
 def has_order(operations: Iterable[Operation], final: Final) -> bool:
@@ -65,11 +87,14 @@ def _has_order(asked: Sequence[Operation], final: str | None) -> bool:
         todo, state = here
         if state.value == final and all(asked[number].outcome == "unanswered" for number in todo):
             return True
+        if state.waiting:
+            open_ends.append((todo, state.next_applied()))
         # Whatever is next was asked before anything else that is left was answered.
-        first_answer = min((_end(asked[number]) for number in todo), default=math.inf)
+        unfinished = (*todo, *(number for number, _ in state.waiting))
+        first_answer = min((_end(asked[number]) for number in unfinished), default=math.inf)
         for number in todo:
             if asked[number].begin <= first_answer:
-                open_ends += [(todo - {number}, after) for after in _effects(asked[number], state, indexes)]
+                open_ends += [(todo - {number}, after) for after in _effects(number, asked[number], state, indexes)]
     return False
 
 
@@ -77,19 +102,19 @@ def _end(operation: Operation) -> float:
     return math.inf if operation.outcome == "unanswered" else operation.end
 
 
-def _effects(operation: Operation, state: State, indexes: dict[str, int]) -> Iterator[State]:
+def _effects(number: int, operation: Operation, state: State, indexes: dict[str, int]) -> Iterator[State]:
     """What a key may be after a request; nothing where the answer cannot be."""
     if operation.kind == "read":
-        if operation.value == state.value or (operation.mode != "consistent" and operation.value in state.past):
+        if operation.value == state.applied or (operation.mode != "consistent" and operation.value in state.past):
             yield state
         return
     fits = operation.kind == "add" or operation.before == state.value
     if operation.outcome == "mismatch":
         # A refused plain write did nothing; a compare-and-set is refused where the value is another.
         if operation.kind == "add" or not fits:
-            yield state
+            yield state.refused(number)
         return
     assert operation.value is not None
     index = indexes.get(operation.value, 0)
     if fits and not (index and index <= state.newest):
-        yield state.written(operation.value, index)
+        yield state.written(number, operation.value, index)

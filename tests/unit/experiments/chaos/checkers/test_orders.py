@@ -129,15 +129,36 @@ def test_a_wrong_no_about_the_last_value_is_no_proof_against_reads() -> None:
     assert [check.verdict for check in checks_of(asked, final("v0"))[1:]] == ["invalid", "valid"]
 
 
-def test_what_any_mode_has_read_was_committed() -> None:
-    stale = op(2, 3, "read", "v1", log_index=7, mode="stale", client="s")
+@pytest.mark.parametrize("mode", ["default", "stale"])
+def test_what_any_mode_has_read_was_committed_and_need_not_be_applied(mode: Any) -> None:
+    # A follower applies what is committed, and the leader may be some milliseconds behind it.
+    seen = op(2, 3, "read", "v1", log_index=7, mode=mode, client="s")
     back = op(4, 5, "read", "v0", log_index=5, mode="consistent", client="r")
-    early = [MADE, stale, op(4, 5, "cas", "v1", before="v0", client="c")]
-    asked = [MADE, SLOW, stale, back]
-    assert not has_order(asked, final("v1"))
-    assert checks_of(asked, final("v1"))[2].verdict == "invalid"
+    early = [MADE, seen, op(4, 5, "cas", "v1", before="v0", client="c")]
+    asked = [MADE, SLOW, seen, back]
+    assert has_order(asked, final("v1"))
+    assert worst(checks_of(asked, final("v1"))[1:]) == "valid"
+    applied = [MADE, SLOW, seen._replace(mode="consistent"), back]
+    assert not has_order(applied, final("v1"))
+    assert checks_of(applied, final("v1"))[2].verdict == "invalid"
     assert not has_order(early, final("v1"))
     assert "before it was written" in checks_of(early, final("v1"))[1].sentence
+
+
+def test_a_no_after_a_stale_read_binds_those_who_read() -> None:
+    # The stale read shows that v1 is in the log, so what was told no stands behind it, and the leader answered.
+    asked = [
+        MADE,
+        SLOW,
+        op(2, 3, "read", "v1", log_index=7, mode="stale", client="s"),
+        op(2, 9, "cas", "v2", "unanswered", before="v1", client="d"),
+        op(4, 5, "cas", "x", "mismatch", before="v1", client="b"),
+        op(6, 7, "read", "v1", log_index=7, mode="consistent", client="r"),
+    ]
+    assert not has_order(asked, final("v2"))
+    shown = checks_of(asked, final("v2"))[2].shown
+    assert shown is not None
+    assert shown.history == (asked[2], asked[4], asked[5])
 
 
 def test_a_value_that_was_read_of_a_register_that_is_not_there_is_gone() -> None:
