@@ -71,7 +71,7 @@ def read(client: Client, seconds: float = LOOK_SECONDS) -> dict[str, Any]:
         "ports": sorted({int(port, 16) for port in _PORT.findall(said["port"])}),
         "routes": [str(network) for network in host_routes.routes(_table(text))],
         "networks": [_network(network) for network in networks],
-        "labs": _labs(labelled, [container.get("Labels") or {} for container in kept]),
+        "labs": _labs(labelled, kept),
         "images": [image.version for image in list_images(client)],
         "reapers": [{"state": reaper["State"], **_marks(reaper.get("Labels") or {}, _OF_REAPER)} for reaper in reapers],
     }
@@ -121,16 +121,22 @@ def _marks(labels: dict[str, str], names: tuple[str, ...]) -> dict[str, str]:
     return {name: labels[_LABEL + name] for name in names if _LABEL + name in labels}
 
 
-def _labs(containers: list[dict[str, Any]], others: list[dict[str, str]]) -> list[dict[str, Any]]:
-    """The labs with their labels and how many servers run; also those of which only a network or a volume is left."""
+def _labs(containers: list[dict[str, Any]], others: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The labs with their labels and how many servers run; also those of which only a network or a volume is left.
+
+    `seed`, the fingerprint of what its secrets were made from, is read from the volume that has them.
+    """
     labs: dict[str, dict[str, Any]] = {}
     for container in containers:
         labels = container.get("Labels") or {}
         lab = labs.setdefault(labels[f"{_LABEL}lab"], {"lab": labels[f"{_LABEL}lab"], "running": 0})
         lab |= _marks(labels, _OF_LAB)
         lab["running"] += container["State"] == "running" and f"{_LABEL}server" in labels
-    for labels in others:
+    for other in others:
+        labels = other.get("Labels") or {}
         lab = labs.setdefault(labels[f"{_LABEL}lab"], {"lab": labels[f"{_LABEL}lab"], "running": 0})
         for name, value in _marks(labels, _OF_LAB).items():
             lab.setdefault(name, value)
+        if other.get("Name") == lab_names.config_volume_name(lab["lab"]):
+            lab |= _marks(labels, ("seed",))
     return [labs[name] for name in sorted(labs)]

@@ -62,14 +62,15 @@ def cards_of(workshop: Workshop, wish: CardRequest, look: Callable[..., Fleet] =
         _refuse_unknown_secrets(register, fleet, seats)
         register.keep_numbers(fleet.seats)
     places = plan.placement.hosts
-    made = (card_of(workshop, seat, ways[places[seat.lab]], register.seed(seat.lab)) for seat in seats)
+    seeds = {seat.lab: register.seed(seat.lab, fleet.fingerprints.get(seat.lab)) for seat in seats}
+    made = (card_of(workshop, seat, ways[places[seat.lab]], seeds[seat.lab]) for seat in seats)
     new = (seat.name for seat in seats if seat.lab not in fleet.existing and len(workshop.hosts) > 1)
     return Cards(tuple(made), tuple(new))
 
 
 def _refuse_unknown_secrets(register: WorkshopState, fleet: Fleet, seats: Sequence[Seat]) -> None:
     """Refuse to print made-up secrets, and to make a secret that another machine may have."""
-    strangers = register.seats_with_unknown_secret(fleet.existing)
+    strangers = register.seats_with_unknown_secret(fleet.existing, fleet.fingerprints)
     wanted = {seat.lab for seat in seats}
     if not strangers or (register.has_secret() and not wanted & set(strangers)):
         return

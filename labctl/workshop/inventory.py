@@ -37,7 +37,7 @@ def placed_inventory(workshop: Workshop, owner: str, look: Callable[..., Fleet] 
         plan = plans.make(fleet)
         plans.refuse_unplaced(plan)
         register.keep_numbers(fleet.seats)
-        register.write_seeds(fleet.seats, plan.staying())
+        register.write_seeds(fleet.seats, plan.staying(), fleet.fingerprints)
     means = InventorySettings(owner, register.seeds, version_of(plan), end_of(plan, register), maker_of(plan))
     own = inventory_of(fleet.workshop, fleet.seats, plan.placement.hosts, means)
     return inventory.of_workshop(workshop.name, own, "")

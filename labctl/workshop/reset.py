@@ -8,6 +8,7 @@ from labctl.workshop import survey as fleets
 from labctl.workshop.down import down
 from labctl.workshop.model import plan as plans
 from labctl.workshop.model.seats import chosen
+from labctl.workshop.state_store import WorkshopState
 from labctl.workshop.up import WorkshopUpOptions, up
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def reset(
     labs = [seat.lab for seat in chosen(fleet.seats, seats)]
     plans.refuse_unplaced(plans.make(fleet), labs)
     kept = {lab: host for lab, host in fleet.existing.items() if lab in labs}
+    # As long as the seats are there, their fingerprints tell which seed each card was made from.
+    WorkshopState(workshop.name).write_seeds(fleet.seats, fleet.existing, fleet.fingerprints)
     removed = down(workshop, owner, labs, None, steps, for_good=False, keep=keep)
     if not removed.proven:
         return removed, None

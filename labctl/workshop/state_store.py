@@ -113,35 +113,56 @@ class WorkshopState:
             self._write(_SECRET, text)
         return self._bytes(text, _SECRET)
 
-    def seed(self, lab: str) -> bytes:
-        """A seat's seed: the one that was stored for it, else the one derived from the secret."""
-        kept = self._kept_seed(lab)
-        return derived_secrets.seed_of(self.secret(), lab) if kept is None else kept
+    def seed(self, lab: str, fingerprint: str | None = None) -> bytes:
+        """A seat's seed: the one with that fingerprint, else the one that was stored, else the one of the secret."""
+        known = None if fingerprint is None else self._seed_with(lab, fingerprint)
+        known = known or self._kept_seed(lab)
+        return derived_secrets.seed_of(self.secret(), lab) if known is None else known
+
+    def _seed_with(self, lab: str, fingerprint: str) -> bytes | None:
+        """The seed with that fingerprint; None where it is not known here, as where its file is damaged."""
+        seeds, text = [_seed_in(self._read(_seed_name(lab)) or "")], self._read(_SECRET)
+        if text is not None:
+            seeds.append(derived_secrets.seed_of(self._bytes(text, _SECRET), lab))
+        return next((seed for seed in seeds if seed and derived_secrets.fingerprint(seed) == fingerprint), None)
 
     def _kept_seed(self, lab: str) -> bytes | None:
         text = self._read(_seed_name(lab))
         return None if text is None else self._bytes(text, _seed_name(lab))
 
-    def write_seeds(self, seats: Iterable[Seat], existing: Collection[str]) -> None:
-        """Write the seats' seeds where the playbooks read them; existing files stay.
+    def write_seeds(self, seats: Iterable[Seat], existing: Collection[str], fingerprints: Mapping[str, str]) -> None:
+        """Write the seats' seeds where the playbooks read them; existing files stay, unless the seat has another seed.
 
-        `existing` are labs that existed before. If a new secret has to be made, theirs is another one.
+        `existing` are labs that existed before, with the `fingerprints` of their seeds where these are known. If a new
+        secret has to be made, theirs is another one.
         """
         with self._locked():
-            known, now = self._unknown_secrets(), self.seats_with_unknown_secret(existing)
+            known, now = self._unknown_secrets(), self.seats_with_unknown_secret(existing, fingerprints)
             if now != known:
                 self._note(_UNKNOWN_SECRETS, {"labs": now})
             secret = self._secret()
             for seat in seats:
-                name = _seed_name(seat.lab)
-                if self._read(name) is None:
-                    self._write(name, derived_secrets.seed_of(secret, seat.lab).hex() + "\n")
+                kept, printed = self._read(_seed_name(seat.lab)), fingerprints.get(seat.lab)
+                seed = None if printed is None else self._seed_with(seat.lab, printed)
+                if seed is None and kept is None:
+                    seed = derived_secrets.seed_of(secret, seat.lab)
+                if seed is not None and seed != _seed_in(kept or ""):
+                    self._write(_seed_name(seat.lab), seed.hex() + "\n")
 
-    def seats_with_unknown_secret(self, existing: Collection[str]) -> list[str]:
-        """The existing labs whose seed is unknown here: it was derived from a secret that was lost."""
-        known = self._unknown_secrets()
+    def seats_with_unknown_secret(self, existing: Collection[str], fingerprints: Mapping[str, str]) -> list[str]:
+        """The existing labs whose seed is unknown here: it was derived from a secret that was lost, or from another's.
+
+        A lab's fingerprint decides where there is one; a lab of an older labctl has none.
+        """
+        noted = self._unknown_secrets()
         lost = not self.has_secret()
-        return sorted(lab for lab in existing if lab in known or (lost and self._read(_seed_name(lab)) is None))
+
+        def is_unknown(lab: str) -> bool:
+            if (printed := fingerprints.get(lab)) is not None:
+                return self._seed_with(lab, printed) is None
+            return lab in noted or (lost and self._read(_seed_name(lab)) is None)
+
+        return sorted(lab for lab in existing if is_unknown(lab))
 
     def _unknown_secrets(self) -> list[str]:
         return self._noted(_UNKNOWN_SECRETS, state_schema.strangers) or []
@@ -259,15 +280,13 @@ class WorkshopState:
 
     def _bytes(self, text: str, name: str) -> bytes:
         """Read a secret or a seed from its file. Raises LabctlError without anything of its content."""
-        try:
-            content = bytes.fromhex(text.strip())
-            derived_secrets.seed_of(content, "")
-        except ValueError:
+        content = _seed_in(text)
+        if content is None:
             raise LabctlError(
                 f"A secret of the workshop {self.workshop} in {self.folder / name} is damaged (it is not "
                 f"{derived_secrets.SECRET_BYTES} bytes in hexadecimal): take your copy of the secret back with `labctl "
                 "workshop secret --input FILE --force`, or remove the file; seats that exist keep what they have."
-            ) from None
+            )
         return content
 
     def _noted(self, name: str, read: Callable[[Any], Kept]) -> Kept | None:
@@ -333,3 +352,12 @@ class WorkshopState:
 
 def _seed_name(lab: str) -> str:
     return f"seats/{lab}.seed"
+
+
+def _seed_in(text: str) -> bytes | None:
+    """The secret or seed in a file's text; None where it is damaged."""
+    try:
+        content = bytes.fromhex(text.strip())
+    except ValueError:
+        return None
+    return content if len(content) == derived_secrets.SECRET_BYTES else None

@@ -62,6 +62,7 @@ def look(
         for host, (facts, problem) in zip(workshop.hosts, each(ask or ask_host, workshop.hosts, AT_ONCE), strict=True)
     ]
     existing: dict[str, str] = {}
+    fingerprints: dict[str, str] = {}
     numbers: dict[str, int] = {}
     register = WorkshopState(workshop.name)
     for look_host in looks:
@@ -72,6 +73,8 @@ def look(
             if refuse_two_places:
                 _refuse_two_places(lab["lab"], existing, look_host.host)
             existing[lab["lab"]] = look_host.host.name
+            if lab.get("seed"):
+                fingerprints[lab["lab"]] = lab["seed"]
             number = label_values.seat_number(lab.get("number"))
             if number is not None and lab["lab"] == seat_rules.lab_of(workshop.name, lab.get("seat", "")):
                 numbers[lab["seat"]] = number
@@ -87,7 +90,8 @@ def look(
         if not by_name:
             raise
         wanted = []
-    return Fleet(_of_one_version(workshop, looks), tuple(looks), tuple(wanted), existing, places, owner)
+    workshop = _of_one_version(workshop, looks)
+    return Fleet(workshop, tuple(looks), tuple(wanted), existing, places, owner, fingerprints)
 
 
 def _numbers(kept: Mapping[str, int], labelled: Mapping[str, int]) -> dict[str, int]:

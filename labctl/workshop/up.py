@@ -112,7 +112,7 @@ def _remember(plan: Plan, register: WorkshopState) -> None:
     """Store what must be known when a host is lost or a seat is rebuilt."""
     register.keep_numbers(plan.fleet.seats)
     register.keep_places(plan.placement.hosts)
-    register.write_seeds(plan.fleet.seats, plan.staying())
+    register.write_seeds(plan.fleet.seats, plan.staying(), plan.fleet.fingerprints)
 
 
 def end_of(plan: Plan, register: WorkshopState) -> int | None:

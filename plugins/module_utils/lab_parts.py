@@ -26,6 +26,8 @@ class FaultHelper:
 class LabParts:
     """Everything on this Docker host that carries a lab's label; `profile` is "" where no part has one.
 
+    `seed` is the fingerprint of what the lab's secrets are made from, "" where the config volume does not tell.
+
     `helpers` are all containers of ours that are no servers, `doubles` have the labels of a server that another one is,
     `waiting` are those of them that wait for the end of a
     fault. `networks` are names to be shown: Docker lets a network be called anything, also like the ID of another one,
@@ -44,6 +46,7 @@ class LabParts:
     network_ids: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
     profile: str = ""
+    seed: str = ""
     strangers: tuple[str, ...] = ()
 
     @property
@@ -124,6 +127,7 @@ def find(engine: Engine, lab: str) -> LabParts:
         network_ids=tuple(network["Id"] for network in networks),
         volumes=tuple(volume["Name"] for volume in volumes),
         profile=lab_names.profile_of(profiles[0]) if profiles else "",
+        seed=next((str((volume.get("Labels") or {}).get(lab_names.LABEL_SEED) or "") for volume in config), ""),
         strangers=(
             *(sentence for kind, things in carrying.items() for sentence in label_values.strangers(kind, things)),
             *map(_unknown, unknown),

@@ -74,11 +74,15 @@ class Configuration:
         full = secrecy.profile == "full"
         if in_use and not settings and not full:
             return
-        helper = self.engine.create(
-            self._helper(image, volume, secrecy.profile), doing=f"preparing the gossip key with the image {image}"
-        )
+        helper = self._helper(image, volume, secrecy)
+        complete = volume in parts.volumes and self._is_complete(helper, secrecy.profile)
+        if not in_use and not complete and volume in parts.volumes and parts.seed != _seed_label(secrecy):
+            # A killed run left it, and its label tells of another seed than the one that its secrets will be made from.
+            self.engine.remove("container", [helper], doing="removing the helper container")
+            self.engine.remove("volume", [volume], doing="removing a volume without its secrets")
+            helper = self._helper(image, volume, secrecy)
         files = {"settings.json": (json.dumps(settings).encode(), 0o644)} if settings else {}
-        if in_use or (volume in parts.volumes and self._is_complete(helper, secrecy.profile)):
+        if in_use or complete:
             files.update(self._other_words(helper, secrecy) if full else {})
         else:
             files.update(self._secrets(helper, secrecy))
@@ -86,11 +90,15 @@ class Configuration:
             self.engine.put_files(helper, credentials.CONFIG_FOLDER, archive(files), doing="storing the gossip key")
         self.engine.remove("container", [helper], doing="removing the helper container")
 
-    def _helper(self, image: str, volume: str, profile: str) -> dict[str, Any]:
-        labels = {**self.labels, lab_names.LABEL_PROFILE: profile}
-        helper = helper_container(image, volume, labels)
+    def _helper(self, image: str, volume: str, secrecy: SecretsRequest) -> str:
+        """Make the helper container, and the volume where it is not there. Returns the container's ID."""
+        labels = {**self.labels, lab_names.LABEL_PROFILE: secrecy.profile}
+        seed = _seed_label(secrecy)
+        helper = helper_container(image, volume, {**labels, lab_names.LABEL_SEED: seed} if seed else labels)
         helper["Labels"] = {**labels, lab_names.LABEL_HELPER: "configuration"}
-        return certifying(helper) if profile == "full" else helper
+        if secrecy.profile == "full":
+            helper = certifying(helper)
+        return self.engine.create(helper, doing=f"preparing the gossip key with the image {image}")
 
     def _is_complete(self, helper: str, profile: str) -> bool:
         """Whether the volume is complete; the gossip key is written last."""
@@ -141,6 +149,11 @@ class Configuration:
             ) from error
         wanted = acl_configuration(secrecy.tokens, access.token, access.recovery_token)
         return {} if wanted in had else {ACL_FILE: (wanted, 0o600)}
+
+
+def _seed_label(secrecy: SecretsRequest) -> str:
+    """The fingerprint that the volume carries; none where it has no secrets."""
+    return "" if secrecy.profile == "open" else derived_secrets.fingerprint(secrecy.seed)
 
 
 def gossip_configuration(seed: bytes) -> bytes:

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from labctl.errors import ExitCode
 from tests.integration.docker_hosts import GUEST, DockerHosts
-from tests.integration.harness import ended, gossip_key, new_name, remove_lab, wait_until
+from tests.integration.harness import Person, ended, gossip_key, new_name, remove_lab, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.integration.harness import Person, Result
+    from tests.integration.harness import Result
 
 SEATS = ("01", "02")
 
@@ -71,6 +72,17 @@ def test_the_commands_of_a_card_open_its_seat_also_after_a_reset(
     assert cards(ada) == before
     assert first["gossip_key"] == gossip_key(first["lab"])
     opens(typed(ada, first, tmp_path / "0"), first)
+    # Somebody of the same name makes a seat anew on another machine, which knows no secret of the workshop's.
+    other = Person(ada.owner, tmp_path / "other")
+    (other.home / "workshop.yml").write_text((ada.home / "workshop.yml").read_text())
+    other.done("workshop", "reset", "01")
+    (theirs,) = cards(other, "01")
+    assert theirs["gossip_key"] == gossip_key(first["lab"]) != first["gossip_key"]
+    for person, lab, seats in ((ada, first["lab"], ()), (other, second["lab"], ("02",))):
+        refused = person.run("workshop", "cards", *seats)
+        assert refused.code == ExitCode.FAILED
+        assert f"The secret of 1 seat of the workshop {workshop}, such as {lab}, is not on this machine" in refused.err
+    assert cards(ada, "02") == [second]
 
 
 def test_with_the_profile_full_a_card_opens_its_own_seat_and_no_other(

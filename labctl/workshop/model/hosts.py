@@ -34,6 +34,7 @@ class Fleet:
             a host that does not answer, the labs that were placed there.
         before: where the labs were placed last time, even if they exist nowhere now.
         owner: the workshop's owner.
+        fingerprints: of the existing labs' seeds, as far as their Docker hosts know them.
     """
 
     workshop: Workshop
@@ -42,6 +43,7 @@ class Fleet:
     existing: Mapping[str, str]
     before: Mapping[str, str] = field(default_factory=dict)
     owner: str = ""
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def reached(self) -> list[HostLook]:

@@ -16,6 +16,7 @@ import stat
 import uuid
 
 SECRET_BYTES = 32
+FINGERPRINT_DIGITS = 16
 _LONGEST_FILE = 1024
 _DOMAIN = b"raft-labctl/1/"
 
@@ -71,6 +72,11 @@ def read_seed(path: str) -> bytes:
             "as `openssl rand -hex 32` makes them."
         )
     return bytes.fromhex(text.decode("ascii").strip())
+
+
+def fingerprint(seed: bytes) -> str:
+    """Tells one seed from another, and nothing about what else is derived from it: 16 hex digits."""
+    return _expand(seed, "fingerprint").hex()[:FINGERPRINT_DIGITS]
 
 
 def _uuid(key: bytes) -> str:

@@ -33,6 +33,8 @@ OWNED = "owned"
 REAPER_WAITS = ("running", "restarting", "paused")
 """States of such a container in which it ends the workshop, or will again."""
 LABEL_PROFILE = "raft-labctl.profile"
+LABEL_SEED = "raft-labctl.seed"
+"""On the config volume: the fingerprint of the seed that its secrets were made from."""
 HELPERS = (LABEL_HELPER, LABEL_FAULT, "raft-labctl.probe", "raft-labctl.reserved-servers")
 """One of these is on every container of a lab that is no server; a container without one was made by somebody else."""
 

@@ -11,7 +11,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
-from . import consul_versions, lab_names
+from . import consul_versions, derived_secrets, lab_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -28,6 +28,7 @@ _SERVER = re.compile(r"consul[1-7]", re.ASCII)
 _LONGEST_VERSION = 84
 _STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", re.ASCII)
 _ID = re.compile(r"[0-9a-z]{1,32}", re.ASCII)
+_FINGERPRINT = re.compile(f"[0-9a-f]{{{derived_secrets.FINGERPRINT_DIGITS}}}", re.ASCII)
 
 
 def name(text: object) -> str | None:
@@ -49,6 +50,11 @@ def version(text: object) -> str | None:
 def identity(text: object) -> str | None:
     """The name that labctl gives to a fault."""
     return _whole(_ID, text)
+
+
+def fingerprint(text: object) -> str | None:
+    """The fingerprint of a lab's seed."""
+    return _whole(_FINGERPRINT, text)
 
 
 def number(text: object, digits: int = MOST_DIGITS) -> int | None:
@@ -118,6 +124,7 @@ READERS: Mapping[str, Callable[[object], object]] = {
     "servers": size,
     "pace": _one_of("real", "teach"),
     "profile": _one_of("open", "gossip", "full"),
+    "seed": fingerprint,
     "consul-version": version,
     "http-port": port,
     "fault": identity,

@@ -101,6 +101,20 @@ def test_labs_are_found_by_their_labels_also_where_only_a_network_is_left() -> N
     assert removed == {"lab": "w-02", "running": 0, "owner": "ada", "workshop": "w"}
 
 
+def test_the_fingerprint_of_a_labs_seed_is_read_from_the_volume_with_its_secrets_only() -> None:
+    def volume(name: str, seed: str) -> dict[str, Any]:
+        labels = {"raft-labctl.lab": "w-01", "raft-labctl.owner": "ada", "raft-labctl.seed": seed}
+        return {"Name": name, "Labels": labels}
+
+    volumes = [volume("labctl-w-01-consul1", "1" * 16), volume("labctl-w-01-config", "2" * 16), volume("x", "3" * 16)]
+    labelled = stand_in.lab("w-01", labels={"raft-labctl.seed": "4" * 16})
+    (lab,) = read(host=Host(container_list=labelled, volume_list=volumes))["labs"]
+    assert lab["seed"] == "2" * 16
+    for seed in ("", "2" * 15, "x" * 16):
+        (lab,) = read(host=Host(container_list=labelled, volume_list=[volume("labctl-w-01-config", seed)]))["labs"]
+        assert not lab.get("seed")
+
+
 def test_images_are_those_that_a_lab_can_name() -> None:
     # Removed by force while a container had it, an image keeps its labels and loses its name.
     nameless = stand_in.image("1.21.4", RepoTags=None)

@@ -38,6 +38,7 @@ class Host:
 
     def __init__(self) -> None:
         self.labs: dict[str, str] = {}
+        self.seeds: dict[str, bytes] = {}
         self.memory = 64 * GIB
 
     def has(self, *seats: str, on: str = "local") -> None:
@@ -52,6 +53,10 @@ class Host:
             {"lab": lab, "owner": "ada", "workshop": "raft101", "servers": "3", "seat": lab[8:], "number": lab[8:]}
             for lab, where in self.labs.items()
             if where == name
+        ]
+        labs = [
+            {**lab, "seed": derived_secrets.fingerprint(self.seeds[lab["lab"]])} if lab["lab"] in self.seeds else lab
+            for lab in labs
         ]
         return Facts(
             {
@@ -264,6 +269,56 @@ def test_a_secret_that_up_made_anew_makes_no_card_for_older_seats(
     host.has("01")
     assert [card["seat"] for card in cards(host, capsys, "01")] == ["01"]
     assert "raft101-02" in sentence(host, capsys, ExitCode.FAILED, "cards", "02")
+
+
+def test_a_seat_that_another_machine_made_anew_has_no_card_here_until_its_secret_is(
+    host: Host, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move_away(tmp_path, monkeypatch, "here")
+    first, second = cards(host, capsys, "01", "02")
+    host.has("01", "02")
+    host.seeds = {lab: WorkshopState("raft101").seed(lab) for lab in host.labs}
+    assert host.run(["workshop", "inventory"]) == ExitCode.DONE
+    assert host.run(["workshop", "secret", "--output", "here.json"]) == ExitCode.DONE
+    # Another machine of the same owner's, which does not know the secret, makes the first seat anew.
+    move_away(tmp_path, monkeypatch, "there")
+    del host.labs["raft101-01"]
+    assert host.run(["workshop", "inventory"]) == ExitCode.DONE
+    capsys.readouterr()
+    host.has("01")
+    host.seeds["raft101-01"] = WorkshopState("raft101").seed("raft101-01")
+    (theirs,) = cards(host, capsys, "01")
+    assert theirs != first
+    assert "raft101-02" in sentence(host, capsys, ExitCode.FAILED, "cards", "02")
+    # Here, the old card is not told as true, and the other one is.
+    move_away(tmp_path, monkeypatch, "here")
+    assert "raft101-01" in sentence(host, capsys, ExitCode.FAILED, "cards")
+    assert cards(host, capsys, "02") == [second]
+    # Nor is one after `up`, which leaves the seats as they are; there, a copy brings both.
+    assert host.run(["workshop", "inventory"]) == ExitCode.DONE
+    capsys.readouterr()
+    assert "raft101-01" in sentence(host, capsys, ExitCode.FAILED, "cards", "01")
+    move_away(tmp_path, monkeypatch, "there")
+    assert host.run(["workshop", "secret", "--input", "here.json", "--force"]) == ExitCode.DONE
+    capsys.readouterr()
+    assert cards(host, capsys, "01", "02") == [theirs, second]
+
+
+@pytest.mark.parametrize("kept", ["00" * 32, "damaged"])
+def test_a_seat_is_made_anew_with_the_seed_that_it_has(
+    host: Host, capsys: pytest.CaptureFixture[str], kept: str
+) -> None:
+    (first,) = cards(host, capsys, "01")
+    host.has("01")
+    register = WorkshopState("raft101")
+    host.seeds = {"raft101-01": register.seed("raft101-01")}
+    (register.seeds / "raft101-01.seed").parent.mkdir()
+    (register.seeds / "raft101-01.seed").write_text(kept, encoding="ascii")
+    assert cards(host, capsys, "01") == [first]
+    assert host.run(["workshop", "inventory"]) == ExitCode.DONE
+    capsys.readouterr()
+    host.seeds = {}
+    assert cards(host, capsys, "01") == [first]
 
 
 def test_a_copy_brings_the_same_cards_back(

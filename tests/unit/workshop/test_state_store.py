@@ -173,17 +173,17 @@ def test_for_whom_a_command_waits_is_a_document_where_stdout_is_json(
 def test_a_copy_that_is_taken_halfway_makes_no_card_of_a_wrong_secret() -> None:
     register = WorkshopState("w")
     # The secret was lost here, and another one made: nobody knows the seat's.
-    register.write_seeds([], ["w-01"])
-    assert register.seats_with_unknown_secret(["w-01"]) == ["w-01"]
+    register.write_seeds([], ["w-01"], {})
+    assert register.seats_with_unknown_secret(["w-01"], {}) == ["w-01"]
     (register.folder / "secret").unlink()
     # Nothing can take the place of a folder, as where it is killed before the secret is written.
     (register.folder / "secret" / "x").mkdir(parents=True)
     with pytest.raises(LabctlError):
         register.take(SecretCopy("w", b"r" * 32, {}, {}))
-    assert register.seats_with_unknown_secret(["w-01"]) == ["w-01"]
+    assert register.seats_with_unknown_secret(["w-01"], {}) == ["w-01"]
     shutil.rmtree(register.folder / "secret")
     register.secret()
-    assert register.seats_with_unknown_secret(["w-01"]) == ["w-01"]
+    assert register.seats_with_unknown_secret(["w-01"], {}) == ["w-01"]
 
 
 # -- a number twice ------------------------------------------------------------------------------------------

@@ -222,10 +222,30 @@ def test_the_volume_and_the_helper_carry_the_labs_labels(docker: FakeDocker) -> 
     docker.answer("container rm", err="stays", code=0)
     provide(LabParts())
     labels = {**LABELS, "raft-labctl.profile": "gossip"}
-    assert docker.objects("volume")["labctl-ada-config"]["Labels"] == labels
+    seed = {"raft-labctl.seed": derived_secrets.fingerprint(SEED)}
+    assert docker.objects("volume")["labctl-ada-config"]["Labels"] == labels | seed
     (helper,) = docker.objects("container").values()
     assert helper["Config"]["Labels"] == {**labels, "raft-labctl.helper": "configuration"}
     assert find(Engine(), "ada").helpers == (helper["Id"],)
+
+
+def test_a_volume_of_a_killed_run_never_tells_of_another_seed_than_its_own(docker: FakeDocker) -> None:
+    docker.answer("cp -", err="killed", code=1)
+    with pytest.raises(DockerError):
+        provide(LabParts())
+    assert find(Engine(), "ada").seed == derived_secrets.fingerprint(SEED)
+    assert files_in(docker) == {}
+    provide(find(Engine(), "ada"), seed=bytes(32))
+    assert json.loads(key_in(docker)["content"]) == {"encrypt": derived_secrets.gossip_key(bytes(32))}
+    assert find(Engine(), "ada").seed == derived_secrets.fingerprint(bytes(32))
+    # One that has its secrets keeps them, whoever comes next.
+    provide(find(Engine(), "ada"))
+    assert find(Engine(), "ada").seed == derived_secrets.fingerprint(bytes(32))
+
+
+def test_a_volume_without_secrets_tells_of_no_seed(docker: FakeDocker) -> None:
+    provide(LabParts(), profile="open")
+    assert docker.objects("volume")["labctl-ada-config"]["Labels"] == {**LABELS, "raft-labctl.profile": "open"}
 
 
 def test_a_key_that_cannot_be_stored_is_told(docker: FakeDocker) -> None:
