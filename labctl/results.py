@@ -147,9 +147,10 @@ class ExpiryResult:
 
 @dataclass(frozen=True)
 class BundleResult:
-    """`labctl bundle save`; `size` in bytes."""
+    """`labctl bundle save`; `size` in bytes, `missing` are servers of which no container is left, so no log."""
 
     lab: str
     file: str
     size: int
     lines: int
+    missing: list[str]

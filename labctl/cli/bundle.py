@@ -39,4 +39,7 @@ def save_command(lab: str | None, output: Path | None, *, force: bool, as_json: 
         # Standard output may be where the bundle went.
         aside = not Path(result.file).is_file()
         say(f"Saved {result.lines} lines of the lab {result.lab} to {result.file} ({size}).", err=aside)
+        if result.missing:
+            gone = " and ".join(result.missing)
+            say(f"It has no log of {gone}: a container that is gone took its log along.", err=aside)
         say(f"Anyone who has the file can read its story: labctl story {result.file}", err=aside)

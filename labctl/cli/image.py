@@ -48,6 +48,8 @@ def build_command(
     chosen = "binary" if binary and source == "auto" else source
     if binary and chosen != "binary":
         raise LabctlError(binary_sentence(chosen), ExitCode.USAGE)
+    if chosen == "binary" and not binary:
+        raise LabctlError("The source binary needs a consul binary: name it with `--binary FILE`.", ExitCode.USAGE)
     options = ImageOptions(chosen, consul_version, path, force=force, verbose=verbose)
     result = build(options, steps_for(json=as_json))
     if as_json:

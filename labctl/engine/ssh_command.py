@@ -19,6 +19,7 @@ ALIVE_SECONDS = 4
 ALIVE_TIMES = 3
 """A host that misses this many keepalives in a row is lost."""
 MARK = "labctl-reach"
+_LONGEST_QUOTE = 300
 # Blanks, what a terminal obeys, and half characters: in no host's name, and some in no program's argument.
 _NO_ARGUMENT = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9._/+:@-]+")
@@ -238,6 +239,8 @@ def not_connected(name: str, address: Address, said: str) -> LabctlError:
             return LabctlError(f"The Docker host {name} was not reached: {why}")
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     why = lines[-1].rstrip(".") if lines else "ssh ended and said nothing"
+    if len(why) > _LONGEST_QUOTE:
+        why = f"{why[:_LONGEST_QUOTE]}..."
     return LabctlError(f"The Docker host {name} was not reached: {why}; `ssh{port} {address.login}` shows more.")
 
 

@@ -59,7 +59,7 @@ def save(
         # Logs hold addresses and the paths of requests.
         with files.write_atomically(path, private=True, new=not force) as file:
             shutil.copyfileobj(bundle, file)
-    return BundleResult(lab.name, str(path), size, lines.count)
+    return BundleResult(lab.name, str(path), size, lines.count, lab.missing)
 
 
 def _write(file: IO[bytes], client: Client, lab: Lab, lines: LineFile) -> None:

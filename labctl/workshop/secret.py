@@ -74,7 +74,9 @@ def _text(path: Path | None, name: str) -> str:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), encoding="utf-8") as file:
             state = os.fstat(file.fileno())
             if not stat.S_ISREG(state.st_mode):
-                raise LabctlError(f"{name} is no file.", ExitCode.USAGE)
+                raise LabctlError(
+                    f"{name} is no file: give one that `labctl workshop secret --output FILE` wrote.", ExitCode.USAGE
+                )
             if state.st_mode & 0o077:
                 raise LabctlError(
                     f"{name} may be read by others (mode {stat.S_IMODE(state.st_mode):04o}), and so may the secret in "

@@ -10,6 +10,7 @@ from labctl.shared.words import counted, listed, stamp
 from labctl.terminal.style import NONE, Cell, age, byte_size, harmless, paint, sign, table, width, wrapped
 from labctl.workshop.model import expiry
 from labctl.workshop.model.capacity import at_rest, route_around
+from labctl.workshop.model.plan import room_for, unplaced_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -174,7 +175,7 @@ def _names(plan: Plan, host: str, before: str) -> str:
 def _plan_verdict(plan: Plan) -> str:
     seats = len(plan.fleet.seats)
     if plan.placement.unplaced:
-        return f"{len(plan.placement.unplaced)} of {seats} seats fit nowhere: add a Docker host, or take fewer seats."
+        return f"{unplaced_words(plan, len(plan.placement.unplaced))}: {room_for(plan)}."
     if plan.obstacles:
         return (
             f"{len(plan.obstacles)} of {seats} seats have something in their way; `labctl workshop up` would fail them."
@@ -363,7 +364,9 @@ def removed_document(removed: Removal) -> dict[str, Any]:
 
 def removed_text(removed: Removal, columns: int | None = None) -> str:
     """The final output of `workshop down`; empty where there is nothing to add."""
-    lines = [_wrong(lab, why) for lab, why in sorted(removed.failed.items())]
+    gone = [] if removed.proven else sorted(lab for lab in removed.labs if lab not in {*removed.failed, *removed.left})
+    lines = [f"{counted(len(gone), 'seat')} removed: {harmless(' '.join(gone))}."] if gone else []
+    lines += [_wrong(lab, why) for lab, why in sorted(removed.failed.items())]
     lines += [f"{paint(sign('failed'), 'red')} {harmless(lab)} is still there: run it again." for lab in removed.left]
     lines += [
         _wrong(host, f"nobody can check whether anything is left there: {why}.")

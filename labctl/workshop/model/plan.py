@@ -89,12 +89,24 @@ def lost(plan: Plan) -> dict[str, str]:
     }
 
 
+def unplaced_words(plan: Plan, count: int) -> str:
+    """How many seats have no place; a Docker host that does not answer may have room, or have them."""
+    where = "have no place on the Docker hosts that answer" if plan.fleet.silent() else "fit nowhere"
+    return f"{count} of {len(plan.fleet.seats)} seats {where}"
+
+
+def room_for(plan: Plan) -> str:
+    """What gives such seats a place."""
+    silent = plan.fleet.silent()
+    first = f"make {' and '.join(silent)} answer, " if silent else ""
+    return f"{first}add a Docker host, or take fewer seats"
+
+
 def refuse_unplaced(plan: Plan, wanted: Container[str] | None = None) -> None:
     """Raise LabctlError (refused) where a wanted lab has no place; all are wanted where none is named."""
     unplaced = [lab for lab in plan.placement.unplaced if wanted is None or lab in wanted]
     if not unplaced:
         return
-    seats = len(plan.fleet.seats)
     whole = "; ".join(
         f"{look.host.name}: {look.problem}"
         if look.problem
@@ -102,7 +114,7 @@ def refuse_unplaced(plan: Plan, wanted: Container[str] | None = None) -> None:
         for look in plan.fleet.looks
     )
     raise LabctlError(
-        f"{len(unplaced)} of {seats} seats fit nowhere ({whole}): add a Docker host, or take fewer seats; "
-        "`labctl workshop plan` shows it whole, and nothing was changed.",
+        f"{unplaced_words(plan, len(unplaced))} ({whole}): {room_for(plan)}; `labctl workshop plan` shows it whole, "
+        "and nothing was changed.",
         ExitCode.REFUSED,
     )

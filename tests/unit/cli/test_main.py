@@ -117,6 +117,11 @@ def test_every_command_can_speak_json_but_those_that_print_what_is_not_ours(word
     assert has_json is (words not in ("exec", "completion", "workshop example", "workshop schema"))
 
 
+def test_an_image_of_a_binary_needs_one_by_the_commands_own_name_for_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["image", "build", "--source", "binary"]) == ExitCode.USAGE
+    assert "name it with `--binary FILE`." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("words", [[], ["image"]])
 def test_without_a_command_the_help_is_shown_as_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(words) == ExitCode.USAGE

@@ -150,6 +150,7 @@ Host key verification failed.
         ("kex_exchange_identification: Connection closed by remote host", "sshd there hung up"),
         ("first\nsomething new.\n", "something new; `ssh ada@room` shows more"),
         ("", "ssh ended and said nothing"),
+        ("x" * 4000, f"not reached: {'x' * 300}...; `ssh ada@room` shows more."),
     ],
 )
 def test_what_ssh_says_becomes_a_sentence_that_helps(said: str, says: str) -> None:

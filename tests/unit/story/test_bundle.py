@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -42,11 +43,12 @@ class Engine(stand_in.FakeEngine):
         ]
 
 
-def lab() -> Any:
-    """The engine of the lab ada, whose servers said that."""
+def lab(*without: str) -> Any:
+    """The engine of the lab ada, whose servers said that; some of them may be gone."""
     said = {log_line.server: f"{log_line.taken} {log_line.text}\n".encode() for log_line in SAID}
     streams = {f"ada-{name}": [(0.0, said.get(name, b""))] for name in ("consul1", "consul2", "consul3")}
-    return Engine(stand_in.lab("ada"), streams=streams)
+    containers = [made for made in stand_in.lab("ada") if made["Labels"]["raft-labctl.server"] not in without]
+    return Engine(containers, streams=streams)
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +77,17 @@ def test_a_bundle_has_every_log_what_the_lab_is_and_the_story(tmp_path: Path) ->
     manifest = json.loads(files["manifest.json"])
     assert (manifest["lab"], manifest["consul"], manifest["docker"]["version"]) == ("ada", "1.8.7", "28.2")
     assert manifest["servers"][0]["command"] == ["agent", "-node", "ada-consul1"]
+
+
+def test_a_server_whose_container_is_gone_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bundle.save(None, None, force=False, connect=lambda: lab("consul2")).missing == ["consul2"]
+    saved = bundle.save
+    monkeypatch.setattr(bundle, "save", partial(saved, connect=lambda: lab("consul2", "consul3")))
+    assert run(["bundle", "save", "ada", "--force"]) == ExitCode.DONE
+    shown = capsys.readouterr().out
+    assert "It has no log of consul2 and consul3: a container that is gone took its log along.\n" in shown
 
 
 def test_a_bundle_is_read_like_the_logs_in_it() -> None:

@@ -414,6 +414,11 @@ def test_what_is_no_copy_is_refused_and_not_shown(host: Host, capsys: pytest.Cap
     assert not WorkshopState("raft101").folder.exists()
 
 
+def test_what_is_no_file_is_refused_with_what_to_give(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    said = sentence(host, capsys, ExitCode.USAGE, "secret", "--input", "/dev/null")
+    assert "/dev/null is no file: give one that `labctl workshop secret --output FILE` wrote." in said
+
+
 def test_copies_that_cannot_be_taken_are_refused(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
     assert host.labs == {}
     cards(host, capsys)

@@ -317,7 +317,8 @@ def test_a_workshop_of_somebody_else_is_refused_with_whose_it_is(hosts: Hosts) -
 def test_what_does_not_fit_is_refused_before_anything_is_done(hosts: Hosts) -> None:
     hosts.problems = {"green": "gone"}
     sentence = refused(ExitCode.REFUSED, workshop(200, f"{TWO_HOSTS}network: 10.220.0.0/16\n"))
-    assert "94 of 200 seats fit nowhere (red holds 106, for its cores; green: gone)" in sentence
+    room = "(red holds 106, for its cores; green: gone): make green answer, add a Docker host, or take"
+    assert f"94 of 200 seats have no place on the Docker hosts that answer {room}" in sentence
     assert hosts.played == []
 
 
@@ -437,6 +438,7 @@ def test_what_cannot_be_removed_is_told_and_stops_no_other(hosts: Hosts) -> None
     assert removed.failed["w-03"] == "the network is in use"
     assert "gone" in removed.failed["w-02"]
     assert "w-03: the network is in use" in tables.removed_text(removed)
+    assert tables.removed_text(removed).splitlines()[0] == "1 seat removed: w-01."
 
 
 def test_what_failed_once_is_tried_again_and_what_fails_for_good_is_not_tried_for_ever(hosts: Hosts) -> None:
