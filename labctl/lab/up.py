@@ -223,7 +223,14 @@ class Up:
             if engine.is_elsewhere():
                 return None
             origin = origin_of_binary(self.client, options.image_binary)
-        return find_image(self.client, wanted.version or None, options.image_source, origin)
+        image = find_image(self.client, wanted.version or None, options.image_source, origin)
+        if image is None and options.image_source == "binary" and not options.image_binary:
+            raise LabctlError(
+                "There is no such image from the source binary, and to make one takes a consul binary: name it with "
+                "`--binary FILE`.",
+                ExitCode.USAGE,
+            )
+        return image
 
     def _preview(self, plan: Plan) -> UpPreview:
         name = self.options.lab

@@ -71,6 +71,14 @@ def test_an_image_of_another_binary_is_not_that_of_the_one_that_was_named(
     assert would(image("1.8.7", "debian", origin(PROGRAM)), **named)[0].startswith("make an image")
 
 
+def test_the_source_binary_alone_takes_an_image_that_is_there_and_makes_none(would: Callable[..., list[str]]) -> None:
+    there = image("1.22.0", "binary", origin(b"another"))
+    assert would(there, image_source="binary")[0].startswith("start 3 servers of Consul 1.22.0")
+    with pytest.raises(LabctlError, match=r"name it with `--binary FILE`\.") as caught:
+        would(image("1.22.0", "debian", ""), image_source="binary")
+    assert caught.value.code is ExitCode.USAGE
+
+
 def test_a_lab_that_is_there_gets_the_consul_of_the_binary(would: Callable[..., list[str]], binary: Path) -> None:
     named = {"image_source": "binary", "image_binary": str(binary), "lab": stand_in.lab("ada")}
     newer = image("1.22.0", "binary", origin(PROGRAM))
