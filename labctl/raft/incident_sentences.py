@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from labctl.raft.incident import Advice, Incident
 
 WHY = {
-    "quorum_lost": "{leader}, the previous leader, could not reach a majority{lost} and gave up.",
-    "log_failed": "{leader}, the previous leader, could not write to its log and gave up.",
-    "newer_term": "{leader}, the previous leader, gave way to a newer term{newer}.",
-    "new_leader": "{leader}, the previous leader, learned that another one was elected.",
-    "transfer": "{leader}, the previous leader, handed its leadership over.",
-    "removed": "{leader}, the previous leader, was removed from the cluster.",
-    "left": "{leader}, the previous leader, left the cluster.",
-    "stopped": "{leader}, the previous leader, was stopped.",
-    "killed": "{leader}, the previous leader, was killed.",
-    "ended": "The process of {leader}, the previous leader, ended.",
-    "paused": "{leader}, the previous leader, was frozen.",
-    "restarted": "{leader}, the previous leader, was started again; no line shows when it had stopped.",
-    "silent": "The log of {leader}, the previous leader, ends: it was stopped, frozen or cut off (inferred).",
-    "unknown": "No line says why {leader}, the previous leader, stopped leading.",
+    "quorum_lost": "{leader} could not reach a majority{lost} and gave up.",
+    "log_failed": "{leader} could not write to its log and gave up.",
+    "newer_term": "{leader} gave way to a newer term{newer}.",
+    "new_leader": "{leader} learned that another one was elected.",
+    "transfer": "{leader} handed its leadership over.",
+    "removed": "{leader} was removed from the cluster.",
+    "left": "{leader} left the cluster.",
+    "stopped": "{leader} was stopped.",
+    "killed": "{leader} was killed.",
+    "ended": "The process of {leader} ended.",
+    "paused": "{leader} was frozen.",
+    "restarted": "{leader} was started again; no line shows when it had stopped.",
+    "silent": "The log of {leader} ends: it was stopped, frozen or cut off (inferred).",
+    "unknown": "No line says why {leader} stopped leading.",
 }
 _ADVICE: dict[Advice, str] = {
     "hand over": "A leader that hands its leadership over before it is stopped leaves no such gap.",
@@ -129,7 +129,7 @@ def _span(incident: Incident) -> str:
         return _span_until_heard(incident, incident.heard)
     took = elapsed(incident.since, incident.until)
     if incident.since is not None and took is not None:
-        unseen = f"no leader is seen for {took}; one whose log is not here may have led meanwhile"
+        unseen = f"no leader is seen for {took}; one of whom no line here tells may have led meanwhile"
         lasted = f"{at_least(took)} (inferred)" if incident.inferred else took
         nobody = f"nobody led for {at_most(took) if incident.is_announced else lasted}"
         return f"{moment(incident.since)}: {unseen if incident.may_be_led else nobody}."
@@ -172,18 +172,19 @@ def _why(incident: Incident) -> str:
     if incident.ended_by is None or not incident.servers:
         return "No line shows who led before."
     lost = f" for {duration(incident.without_majority)}" if incident.without_majority is not None else ""
-    why = WHY[incident.ended_by].format(
-        leader=incident.servers[0], lost=lost, newer=_whose(incident.newer, incident.newer_from)
-    )
+    # Where a line names the next leader only later, or a term is told by nobody, others may have led in between.
+    is_last = not (incident.may_be_led or (incident.heard is not None and incident.since is None))
+    leader = f"{incident.servers[0]}, {'the previous leader' if is_last else 'which led before'},"
+    why = WHY[incident.ended_by].format(leader=leader, lost=lost, newer=_whose(incident.newer, incident.newer_from))
     if incident.winner is None and incident.may_be_led:
-        return f"No line says whether {incident.servers[0]}, the previous leader, stopped leading."
+        return f"No line says whether {leader} stopped leading."
     if not incident.inferred:
         return why
     if incident.ended_by == "quorum_lost":
         went_on = f"when it went on, it could not reach a majority{lost} and gave up"
-        return f"{incident.servers[0]}, the previous leader, had stood still (inferred); {went_on}."
+        return f"{leader} had stood still (inferred); {went_on}."
     # What that may have been, the paragraph about its silence says.
-    silent = f"{incident.servers[0]}, the previous leader, fell silent."
+    silent = f"{leader} fell silent."
     return silent if incident.ended_by == "silent" else f"{silent} It was started again."
 
 

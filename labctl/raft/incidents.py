@@ -273,7 +273,7 @@ class Incidents:
             unreached=before.unreached if before is not None else [],
             inferred=_stood_still(before),
             is_announced=before is not None and before.is_announced,
-            may_be_led=since is not None and victory.own is not None and victory.own.between_known is False,
+            may_be_led=victory.own is not None and victory.own.between_known is False,
         )  # fmt: skip
         incident.newer = _newer(before, tried) if self._reads_all() else None
         incident.newer_from = before.newer_from if before is not None else None

@@ -31,6 +31,8 @@ UNSETTLED = 64
 
 GIVES_UP_SOON = timedelta(seconds=1)
 """A leader that resumes after a silence learns this soon that it leads no longer, if it does not."""
+MOST_TERMS = 4096
+"""Of so many terms, the tracker knows who stood in them; others are counted."""
 AT_ONCE = timedelta(milliseconds=100)
 """Two servers lead at once only where that is longer: the old one learns of the new one's term by its victory."""
 OLD_NEWS = timedelta(seconds=2)
@@ -95,6 +97,9 @@ class LeadershipTracker:
         self._settled, self._reads_all, self._quorum = settled, reads_all, quorum
         self._clocks, self._progress = clocks, progress
         self._last_term: int | None = None
+        self._led_term: int | None = None  # of who became leader last
+        self._stood: set[int] = set()  # the terms in which somebody was a candidate since then
+        self._stood_without_term = 0
         self._waiting: deque[Leadership] = deque()
         self._names, self._last = names, last
         self._open: dict[str, OpenLeadership] = {}
@@ -146,7 +151,11 @@ class LeadershipTracker:
         for other in [name for name, leads in self._open.items() if name != server and leads.seen is not None]:
             self._fall_silent(other)  # of one that only others name, no line tells how it ended
         leadership.leaps = not self._follows(self._last_term, leadership)
-        knows_of_all = not leadership.leaps or (self._reads_all() and not self._misses_lines)
+        knows_of_all = not leadership.leaps or (
+            self._reads_all() and not self._misses_lines and self._is_told_of_terms_before(leadership.term)
+        )
+        self._led_term, self._stood_without_term = term, 0
+        self._stood = {stood for stood in self._stood if term is not None and stood > term}
         leadership.between_known = knows_of_all and not self._another_led(server)
         if (newest is None or newest.number < self._begun) and leadership.between_known:
             leadership.without_leader = seconds_between(self._vacant, event.time)
@@ -224,6 +233,22 @@ class LeadershipTracker:
         if last is None or last < time or self._progress.begins_after(name, time + MOST_APART):
             return True
         return not self._progress.shows(name, self._vacant)
+
+    def stand(self, term: int | None) -> None:
+        """A server is a candidate."""
+        if term is None:
+            self._stood_without_term += 1
+        elif len(self._stood) < MOST_TERMS:
+            self._stood.add(term)
+        else:
+            self._stood_without_term += 1
+
+    def _is_told_of_terms_before(self, term: int | None) -> bool:
+        """Whether a log tells who stood in each term since that of the last leader: another one may have won."""
+        if term is None or self._led_term is None:
+            return True
+        told = sum(self._led_term < stood < term for stood in self._stood)
+        return term - self._led_term - 1 <= told + self._stood_without_term
 
     @staticmethod
     def _follows(before: int | None, leadership: Leadership) -> bool:

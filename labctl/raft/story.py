@@ -433,6 +433,7 @@ class Story:
         server.timer, server.waited = event.time, None
         server.stood_before, server.stood = server.stood, event.time
         self._elections.begin(candidacy)
+        self._leaderships.stand(term)
         for other in self._servers.values():
             other.was_asked = other.was_asked or other is not server
         if term is not None and event.term is None:

@@ -130,7 +130,7 @@ def test_a_leader_of_whom_a_server_heard_is_a_leader_though_no_log_of_its_own_is
     said = paragraphs({"consul3": recorded("split-vote")["consul3"]})
     assert said == (
         "2026-11-23 18:49:17 UTC: consul1 leads by now, after a time without a leader; no line shows how long that "
-        "was. consul3, the previous leader, was started again; no line shows when it had stopped."
+        "was. consul3, which led before, was started again; no line shows when it had stopped."
         "\nNot seen: the logs of consul1 and consul2, who vote too."
     )
 
@@ -249,7 +249,7 @@ MISSES = "agent.server.raft: heartbeat timeout reached, starting election: last-
         ([FOLLOWS, CANDIDATE.format(2), *VICTORY], NOTHING),
         (
             ["agent.server.serf.lan: serf: EventMemberFailed: n3 10.0.0.3", MISSES],
-            f"{NOBODY.partition(' No line shows who')[0]} {NO_LINE} n3, the previous leader, stopped leading.",
+            f"{NOBODY.partition(' No line shows who')[0]} {NO_LINE} n3, which led before, stopped leading.",
         ),
         ([MISSES, f"{FOLLOWS}10.0.0.3:8300"], NOTHING),
     ],

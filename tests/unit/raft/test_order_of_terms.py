@@ -98,7 +98,10 @@ def test_by_clocks_of_which_nothing_is_known_two_led_at_once_only_for_longer_tha
 def test_a_time_without_a_leader_is_not_told_over_one_of_whom_others_heard() -> None:
     heard = (6.0, "consul3", announced(2))
     begins = (6.1, "consul2", announced(2))
-    assert without(told(*leads(1, 1, 2), *leads(7, 3, 4))) == [(2, None), (4, 5.4)]
+    stood = (6.5, "consul2", stands(2, 3))
+    assert without(told(*leads(1, 1, 2), stood, *leads(7, 3, 4))) == [(2, None), (4, 5.4)]
+    # Of term 3 no line tells: whoever stood in it may have won, though a part of each log is here.
+    assert without(told(*leads(1, 1, 2), *leads(7, 3, 4))) == [(2, None), (4, None)]
     for unseen in ([heard], [heard, begins]):
         assert without(told(*leads(1, 1, 2), *unseen, *leads(7, 3, 4))) == [(2, None), (None, None), (4, None)]
     # Its own log shows when it led.
@@ -116,7 +119,8 @@ def test_who_leads_now_may_have_led_before_its_log_begins_where_another_heard_of
     late = [(0.0, "consul3", announced(2)), *leads(1, 2, 4, 2.0), *wins(6.4, 1, 8), hears]
     assert without(told(*late, complete=False))[-1:] == [(8, None)]
     # Its own log shows that it did not.
-    assert without(told((0.0, "consul1", announced(2)), *lines, *wins(6.4, 1, 8)))[-1:] == [(8, 3.4)]
+    stood = [(6.0 + (term - 5) / 10, "consul2", stands(2, term)) for term in (5, 6, 7)]
+    assert without(told((0.0, "consul1", announced(2)), *lines, *stood, *wins(6.4, 1, 8)))[-1:] == [(8, 3.4)]
 
 
 def test_who_stood_when_others_still_had_it_as_their_leader_did_not_lead_then() -> None:

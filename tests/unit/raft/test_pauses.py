@@ -201,4 +201,4 @@ def test_how_long_nobody_led_is_not_said_where_who_stood_still_hears_of_its_succ
     ]
     said = of_incident(incident)
     assert "consul2 leads by now, after a time without a leader; no line shows how long that was." in said
-    assert "consul1, the previous leader, had stood still (inferred); when it went on, it could not reach" in said
+    assert "consul1, which led before, had stood still (inferred); when it went on, it could not reach" in said
