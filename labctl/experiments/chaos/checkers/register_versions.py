@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from labctl.experiments.chaos.history import Operation
 
@@ -74,9 +73,10 @@ class PlaceBounds:
     """The bounds of a register's place in its order of values, and since when they are known.
 
     An answer that names a value shows that its place was reached: what a client read, in whatever mode, was committed.
-    The answer "it is another value by now" shows that the value's place was left, if it was reached before the request.
-    Nothing else is certain: with these bounds, the latest moments that they leave are an order of all requests unless
-    one of them comes before its own question.
+    The answer "it is another value by now" is one of the leader's: it comes behind all that had been committed when it
+    was asked for, and if the value that it is about was the last of that, it shows that this one was replaced. Nothing
+    else is certain: with these bounds, the latest moments that they leave are an order of all requests unless one of
+    them comes before its own question.
 
     Of what a leader has applied, which is what it answers from, only a leader's own answers tell: a follower that has
     heard that an entry is committed may apply it some milliseconds before the leader itself does. So a read in mode
@@ -84,73 +84,93 @@ class PlaceBounds:
     """
 
     def __init__(self, operations: Sequence[Operation], versions: Versions) -> None:
-        named = [(versions.place_of(operation), operation) for operation in operations if operation.outcome == "done"]
-        self._committed = _first_answers(named, len(versions.order))
-        self._applied = _first_answers(
-            [(place, operation) for place, operation in named if operation.mode in {None, "consistent"}],
-            len(versions.order),
-        )
-        told_no: dict[int, list[Operation]] = defaultdict(list)
-        for operation in operations:
-            place = versions.place_named(operation) if operation.outcome == "mismatch" else None
-            if place is not None:
-                told_no[place].append(operation)
-        self._left: dict[int, Operation] = {}
-        # The last value was never replaced: an answer that says so is wrong, and shows nothing else.
-        for place in range(NOWHERE, len(versions.order) - 1):
-            known = [operation for operation in told_no[place] if self.committed(place) < operation.begin]
-            if known:
-                self._left[place] = min(known, key=lambda operation: operation.end)
+        count = len(versions.order)
+        named = [
+            (place, operation)
+            for operation in operations
+            if operation.outcome == "done" and (place := versions.place_of(operation)) is not None
+        ]
+        self._named = _first_answers(named, count)
+        # What shows the place that such an answer builds upon.
+        self._shown_before: dict[Operation, int] = {}
+        told_no = list(self._told_no(named, operations, versions))
+        self._committed = _first_answers([*named, *told_no], count)
+        by_leader = [(place, operation) for place, operation in named if operation.mode in {None, "consistent"}]
+        self._applied = _first_answers([*by_leader, *told_no], count)
+
+    def _told_no(
+        self, named: Iterable[tuple[int, Operation]], operations: Iterable[Operation], versions: Versions
+    ) -> Iterator[tuple[int, Operation]]:
+        """The place that each answer "it is another value by now" shows to be reached."""
+        ends = [(operation.end, place, operation) for place, operation in named]
+        # What is answered when another is asked may come after it, so begins come first.
+        moments = [(end, 1, number) for number, (end, _, _) in enumerate(ends)]
+        refused = [operation for operation in operations if operation.outcome == "mismatch"]
+        moments += [(operation.begin, 0, number) for number, operation in enumerate(refused)]
+        moments += [(operation.end, 2, number) for number, operation in enumerate(refused)]
+        top, tops = NOWHERE, {}
+        for _, kind, number in sorted(moments):
+            if kind == 0:
+                tops[number] = top
+                continue
+            if kind == 1:
+                top = max(top, ends[number][1])
+                continue
+            operation, reached = refused[number], tops[number]
+            self._shown_before[operation] = reached
+            # The last value was never replaced: an answer that says so is wrong, and shows nothing else.
+            if versions.place_named(operation) == reached and reached + 1 < len(versions.order):
+                reached += 1
+            top = max(top, reached)
+            yield reached, operation
 
     def committed(self, place: int) -> float:
         """When it was known that this place, or a later one, was in the log for good; infinity where it never was."""
-        return self._since(self._committed, place)
+        return _since(self._committed, place)
 
     def applied(self, place: int) -> float:
         """When it was known that a leader answers from this place, or a later one; infinity where it never was."""
-        return self._since(self._applied, place)
-
-    def _since(self, answers: Sequence[Operation | None], place: int) -> float:
-        if place == NOWHERE:
-            return -math.inf
-        seen, left = _at(answers, place), self._left.get(place - 1)
-        return min(math.inf if seen is None else seen.end, math.inf if left is None else left.end)
+        return _since(self._applied, place)
 
     def shown_committed(self, place: int, before: float) -> list[Operation]:
         """The fewest answers before that time that show it."""
-        if (seen := self.seen(place, before)) is not None:
-            return [seen]
-        return self._shown_left(place, before)
+        shown: list[Operation] = []
+        while (answer := _before(_at(self._committed, place), before)) is not None:
+            shown.insert(0, answer)
+            if answer not in self._shown_before:
+                break
+            before, place = answer.begin, self._shown_before[answer]
+        return shown
 
     def shown_applied(self, place: int, before: float) -> list[Operation]:
         """The fewest answers before that time that show it."""
-        if (seen := _before(_at(self._applied, place), before)) is not None:
-            return [seen]
-        return self._shown_left(place, before)
-
-    def _shown_left(self, place: int, before: float) -> list[Operation]:
-        """The answer before that time that the place before this one was left, with what shows it to be one."""
-        shown: list[Operation] = []
-        while (left := _before(self._left.get(place - 1), before)) is not None:
-            shown, before, place = [left, *shown], left.begin, place - 1
-            if (seen := self.seen(place, before)) is not None:
-                return [seen, *shown]
-        return shown
+        answer = _before(_at(self._applied, place), before)
+        if answer is None or answer not in self._shown_before:
+            return [] if answer is None else [answer]
+        # It names no place itself, and need not build upon more than what is to be shown.
+        return [*self.shown_committed(min(place, self._shown_before[answer]), answer.begin), answer]
 
     def seen(self, place: int, before: float) -> Operation | None:
         """The first answer before that time that names the value of this place, or of a later one."""
-        return _before(_at(self._committed, place), before)
+        return _before(_at(self._named, place), before)
 
 
-def _first_answers(named: Iterable[tuple[int | None, Operation]], count: int) -> list[Operation | None]:
-    """The answer that first named each place, or a later one: who has seen that has seen the end of the earlier."""
+def _first_answers(named: Iterable[tuple[int, Operation]], count: int) -> list[Operation | None]:
+    """The answer that first shows each place, or a later one: who has seen that has seen the end of the earlier."""
     first: list[Operation | None] = [None] * count
     for place, operation in named:
-        if place is not None and place != NOWHERE:
+        if place != NOWHERE:
             first[place] = _earlier(first[place], operation)
     for place in range(count - 2, -1, -1):
         first[place] = _earlier(first[place], first[place + 1])
     return first
+
+
+def _since(answers: Sequence[Operation | None], place: int) -> float:
+    if place == NOWHERE:
+        return -math.inf
+    answer = _at(answers, place)
+    return math.inf if answer is None else answer.end
 
 
 def _at(answers: Sequence[Operation | None], place: int) -> Operation | None:

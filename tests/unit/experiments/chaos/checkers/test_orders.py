@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -159,6 +160,57 @@ def test_a_no_after_a_stale_read_binds_those_who_read() -> None:
     shown = checks_of(asked, final("v2"))[2].shown
     assert shown is not None
     assert shown.history == (asked[2], asked[4], asked[5])
+
+
+@pytest.mark.parametrize(("before", "value"), [("v1", "v0"), ("v1", "v1"), (None, "v0"), ("never", "v0")])
+def test_a_no_comes_behind_all_that_was_committed_when_it_was_asked_for(before: str | None, value: str) -> None:
+    asked = [
+        MADE,
+        SLOW,
+        op(2, 3, "read", "v1", log_index=7, mode="stale", client="s"),
+        op(2, 20, "cas", "v2", "unanswered", before="v1", client="d"),
+        op(4, 5, "cas", "x", "mismatch", before=before, client="b"),
+        op(6, 7, "read", value, log_index=5 if value == "v0" else 7, mode="consistent", client="r"),
+    ]
+    assert not has_order(asked, final("v2"))
+    assert checks_of(asked, final("v2"))[2].verdict == "invalid"
+
+
+def told_no_often(chance: random.Random) -> tuple[list[Operation], Final]:
+    """A history in which much is known by stale reads and by answers that it is another value by now."""
+    values = [f"v{number}" for number in range(chance.randint(2, 4))]
+    asked = []
+    for number, value in enumerate(values):
+        begin = chance.randint(0, 4)
+        outcome = chance.choice(("done", "unanswered", "unanswered"))
+        before = values[number - 1] if number else None
+        asked.append(op(begin, begin + chance.choice((1, 2, 3, 20)), "cas", value, outcome, before=before))
+    for number in range(chance.randint(2, 5)):
+        begin = chance.randint(0, 9)
+        end, value_or_none = begin + chance.randint(0, 2), chance.choice([None, *values])
+        if chance.random() < 0.35:
+            asked.append(op(begin, end, "cas", f"m{number}", "mismatch", before=value_or_none))
+        else:
+            asked.append(op(begin, end, "read", value_or_none, mode=chance.choice(("stale", "stale", "consistent"))))
+    asked.sort(key=lambda operation: (operation.begin, operation.end))
+    return asked, final(chance.choice([*values[-2:], values[-1]]))
+
+
+def test_where_much_is_known_by_refusals_a_history_is_valid_exactly_where_there_is_an_order() -> None:
+    chance = random.Random(5)  # noqa: S311 - the same histories each time
+    seen: Counter[bool] = Counter()
+    for _ in range(6000):
+        asked, end = told_no_often(chance)
+        order = has_order(asked, end)
+        reads = checks_of(asked, end)[2]
+        assert (worst(checks_of(asked, end)[1:]) != "invalid") == order, in_words(History("", asked, end))
+        if reads.shown is not None:
+            # What is shown is a proof by itself, with the writes that give the order of the values.
+            writes = [each for each in asked if each.kind == "cas" and each.outcome != "mismatch"]
+            shown = [*(each._replace(outcome="unanswered") for each in writes), *reads.shown.history]
+            assert not has_order(list(dict.fromkeys(shown)), end), in_words(History("", shown, end))
+        seen[order] += 1
+    assert min(seen[True], seen[False]) > 300
 
 
 def test_a_value_that_was_read_of_a_register_that_is_not_there_is_gone() -> None:
