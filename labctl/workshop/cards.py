@@ -59,10 +59,12 @@ def cards_of(workshop: Workshop, wish: CardRequest, look: Callable[..., Fleet] =
         plan = plans.make(fleet)
         if any(seat.lab in plan.placement.unplaced for seat in seats):
             plans.refuse_unplaced(plan)
+        if fleet.fingerprints:
+            register.note_unknown_secrets(fleet.fingerprints)
         _refuse_unknown_secrets(register, fleet, seats)
         register.keep_numbers(fleet.seats)
+        seeds = {seat.lab: register.seed(seat.lab, fleet.fingerprints.get(seat.lab)) for seat in seats}
     places = plan.placement.hosts
-    seeds = {seat.lab: register.seed(seat.lab, fleet.fingerprints.get(seat.lab)) for seat in seats}
     made = (card_of(workshop, seat, ways[places[seat.lab]], seeds[seat.lab]) for seat in seats)
     new = (seat.name for seat in seats if seat.lab not in fleet.existing and len(workshop.hosts) > 1)
     return Cards(tuple(made), tuple(new))

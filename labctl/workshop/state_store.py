@@ -114,24 +114,32 @@ class WorkshopState:
         return self._bytes(text, _SECRET)
 
     def seed(self, lab: str, fingerprint: str | None = None) -> bytes:
-        """A seat's seed: the one with that fingerprint, else the one that was stored, else the one of the secret."""
-        known = None if fingerprint is None else self._seed_with(lab, fingerprint)
-        known = known or self._kept_seed(lab)
+        """A seat's seed: the one with that fingerprint; without one, that which was stored, else the secret's."""
+        known = self._kept_seed(lab) if fingerprint is None else self._seed_with(lab, fingerprint)
+        if known is None and fingerprint is not None:
+            raise LabctlError(
+                f"The secret of {lab} is not on this machine: put your copy back with `labctl workshop secret --input "
+                f"FILE`, or run `labctl workshop reset {lab}`."
+            )
         return derived_secrets.seed_of(self.secret(), lab) if known is None else known
 
     def _seed_with(self, lab: str, fingerprint: str) -> bytes | None:
         """The seed with that fingerprint; None where it is not known here, as where its file is damaged."""
-        seeds, text = [_seed_in(self._read(_seed_name(lab)) or "")], self._read(_SECRET)
-        if text is not None:
-            seeds.append(derived_secrets.seed_of(self._bytes(text, _SECRET), lab))
-        return next((seed for seed in seeds if seed and derived_secrets.fingerprint(seed) == fingerprint), None)
+        kept = _seed_in(self._read(_seed_name(lab)) or "")
+        if kept is not None and derived_secrets.fingerprint(kept) == fingerprint:
+            return kept
+        text = self._read(_SECRET)
+        seed = None if text is None else derived_secrets.seed_of(self._bytes(text, _SECRET), lab)
+        return seed if seed is not None and derived_secrets.fingerprint(seed) == fingerprint else None
 
     def _kept_seed(self, lab: str) -> bytes | None:
         text = self._read(_seed_name(lab))
         return None if text is None else self._bytes(text, _seed_name(lab))
 
     def write_seeds(self, seats: Iterable[Seat], existing: Collection[str], fingerprints: Mapping[str, str]) -> None:
-        """Write the seats' seeds where the playbooks read them; existing files stay, unless the seat has another seed.
+        """Write the seats' seeds where the playbooks read them.
+
+        Existing files stay, unless the seat has another seed, or is not there and its file is damaged.
 
         `existing` are labs that existed before, with the `fingerprints` of their seeds where these are known. If a new
         secret has to be made, theirs is another one.
@@ -144,10 +152,19 @@ class WorkshopState:
             for seat in seats:
                 kept, printed = self._read(_seed_name(seat.lab)), fingerprints.get(seat.lab)
                 seed = None if printed is None else self._seed_with(seat.lab, printed)
-                if seed is None and kept is None:
+                if seed is None and (kept is None or (seat.lab not in existing and _seed_in(kept) is None)):
                     seed = derived_secrets.seed_of(secret, seat.lab)
                 if seed is not None and seed != _seed_in(kept or ""):
                     self._write(_seed_name(seat.lab), seed.hex() + "\n")
+
+    def note_unknown_secrets(self, fingerprints: Mapping[str, str]) -> None:
+        """Keep in mind what the fingerprints of existing labs' seeds tell, for when their Docker host is silent."""
+        with self._locked():
+            noted = self._unknown_secrets()
+            unknown = self.seats_with_unknown_secret(fingerprints, fingerprints)
+            now = sorted({*unknown, *(lab for lab in noted if lab not in fingerprints)})
+            if now != sorted(noted):
+                self._note(_UNKNOWN_SECRETS, {"labs": now})
 
     def seats_with_unknown_secret(self, existing: Collection[str], fingerprints: Mapping[str, str]) -> list[str]:
         """The existing labs whose seed is unknown here: it was derived from a secret that was lost, or from another's.

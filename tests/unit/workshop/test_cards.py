@@ -294,6 +294,10 @@ def test_a_seat_that_another_machine_made_anew_has_no_card_here_until_its_secret
     move_away(tmp_path, monkeypatch, "here")
     assert "raft101-01" in sentence(host, capsys, ExitCode.FAILED, "cards")
     assert cards(host, capsys, "02") == [second]
+    # Nor when its Docker host is silent from then on.
+    fingerprints, host.seeds = host.seeds, {}
+    assert "raft101-01" in sentence(host, capsys, ExitCode.FAILED, "cards", "01")
+    host.seeds = fingerprints
     # Nor is one after `up`, which leaves the seats as they are; there, a copy brings both.
     assert host.run(["workshop", "inventory"]) == ExitCode.DONE
     capsys.readouterr()
@@ -302,6 +306,30 @@ def test_a_seat_that_another_machine_made_anew_has_no_card_here_until_its_secret
     assert host.run(["workshop", "secret", "--input", "here.json", "--force"]) == ExitCode.DONE
     capsys.readouterr()
     assert cards(host, capsys, "01", "02") == [theirs, second]
+
+
+def test_a_card_that_is_proven_needs_no_secret_that_is_whole(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    (first,) = cards(host, capsys, "01")
+    assert host.run(["workshop", "inventory"]) == ExitCode.DONE
+    capsys.readouterr()
+    host.has("01")
+    register = WorkshopState("raft101")
+    host.seeds = {"raft101-01": register.seed("raft101-01")}
+    register.secret_file.write_text("damaged", encoding="ascii")
+    assert cards(host, capsys, "01") == [first]
+
+
+def test_a_damaged_seed_of_a_seat_that_is_gone_gives_way_to_a_new_one(host: Host) -> None:
+    host.has("01")
+    register = WorkshopState("raft101")
+    register.seeds.mkdir(parents=True)
+    (register.seeds / "raft101-01.seed").write_text("damaged", encoding="ascii")
+    host.seeds = {"raft101-01": bytes(32)}
+    assert host.run(["workshop", "inventory"]) == ExitCode.DONE
+    assert (register.seeds / "raft101-01.seed").read_text(encoding="ascii") == "damaged"
+    host.labs, host.seeds = {}, {}
+    assert host.run(["workshop", "inventory"]) == ExitCode.DONE
+    assert register.seed("raft101-01") == derived_secrets.seed_of(register.secret(), "raft101-01")
 
 
 @pytest.mark.parametrize("kept", ["00" * 32, "damaged"])
