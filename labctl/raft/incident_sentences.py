@@ -143,7 +143,7 @@ def _span(incident: Incident) -> str:
 
 def _span_without_end(incident: Incident) -> str:
     """Of a time without a leader in logs of which no line says who leads."""
-    if incident.may_be_led:
+    if incident.may_be_led and incident.winner is None:
         return "No line shows whether there was a time without a leader."
     since = f"{moment(incident.since)}: nobody led; no line shows until when." if incident.since is not None else ""
     return since or "There was a time without a leader; no line shows when."

@@ -43,6 +43,14 @@ _NOT_SEEN = frozenset({"silent", "unknown", "restarted"})
 _LOSES_VOTERS = frozenset({"quorum_lost", "killed", "stopped", "ended", "paused"})
 
 
+class _Skipped(NamedTuple):
+    """The terms between two leaders, without their own, and how many stood meanwhile whose term no line tells."""
+
+    after: int
+    before: int
+    without_term: int
+
+
 class Suspension(NamedTuple):
     """When and how the process of a leader ceased to run: it leads on only if it goes on in time.
 
@@ -98,7 +106,8 @@ class LeadershipTracker:
         self._clocks, self._progress = clocks, progress
         self._last_term: int | None = None
         self._led_term: int | None = None  # of who became leader last
-        self._stood: set[int] = set()  # the terms in which somebody was a candidate since then
+        self._skipped: dict[int, _Skipped] = {}  # by the identity of a leadership that is not settled
+        self._stood: set[int] = set()  # the terms in which somebody was a candidate, since the first of these
         self._stood_without_term = 0
         self._waiting: deque[Leadership] = deque()
         self._names, self._last = names, last
@@ -151,11 +160,9 @@ class LeadershipTracker:
         for other in [name for name, leads in self._open.items() if name != server and leads.seen is not None]:
             self._fall_silent(other)  # of one that only others name, no line tells how it ended
         leadership.leaps = not self._follows(self._last_term, leadership)
-        knows_of_all = not leadership.leaps or (
-            self._reads_all() and not self._misses_lines and self._is_told_of_terms_before(leadership.term)
-        )
-        self._led_term, self._stood_without_term = term, 0
-        self._stood = {stood for stood in self._stood if term is not None and stood > term}
+        knows_of_all = not leadership.leaps or (self._reads_all() and not self._misses_lines)
+        if leadership.leaps and term is not None and self._led_term is not None:
+            self._skipped[id(leadership)] = _Skipped(self._led_term, term, self._stood_without_term)
         leadership.between_known = knows_of_all and not self._another_led(server)
         if (newest is None or newest.number < self._begun) and leadership.between_known:
             leadership.without_leader = seconds_between(self._vacant, event.time)
@@ -243,12 +250,20 @@ class LeadershipTracker:
         else:
             self._stood_without_term += 1
 
-    def _is_told_of_terms_before(self, term: int | None) -> bool:
-        """Whether a log tells who stood in each term since that of the last leader: another one may have won."""
-        if term is None or self._led_term is None:
-            return True
-        told = sum(self._led_term < stood < term for stood in self._stood)
-        return term - self._led_term - 1 <= told + self._stood_without_term
+    def _doubt_skipped(self, leadership: Leadership) -> None:
+        """Forget how long nobody led where no log tells who stood in a term before: that one may have won.
+
+        A candidate's clock may be ahead, so this is decided as late as everything else of the leadership.
+        """
+        skipped = self._skipped.pop(id(leadership), None)
+        if skipped is None:
+            return
+        told = sum(skipped.after < stood < skipped.before for stood in self._stood)
+        if skipped.before - skipped.after - 1 > told + skipped.without_term:
+            leadership.without_leader, leadership.between_known = None, False
+        known = [other.after for other in self._skipped.values()]
+        oldest = min([*known, *([] if self._led_term is None else [self._led_term])], default=None)
+        self._stood = {stood for stood in self._stood if oldest is not None and stood > oldest}
 
     @staticmethod
     def _follows(before: int | None, leadership: Leadership) -> bool:
@@ -280,6 +295,7 @@ class LeadershipTracker:
         self._begun += 1
         self._newest, self._another, self._misses_lines = leadership.server, None, False
         self._missed_by.clear()
+        self._led_term, self._stood_without_term = leadership.term, 0
         self._open[leadership.server] = OpenLeadership(self._begun, leadership)
         self._waiting.append(leadership)
         oldest = next(iter(self._open))
@@ -505,6 +521,7 @@ class LeadershipTracker:
     def _settle(self, leadership: Leadership) -> None:
         # What showed its clock may have come after its end.
         self._doubt_overlap(leadership)
+        self._doubt_skipped(leadership)
         self._settled(leadership)
 
     def _is_sure(self, leadership: Leadership) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from labctl.raft.event_sentences import phrase
@@ -662,3 +664,48 @@ def test_a_leader_that_a_follower_still_has_leads(again: list[str]) -> None:
         "s3": log(starts(0, 3), hears(2.1, 1), [misses(61, 1), stands(61, 3, 3)] if again else [], again),
     }
     assert [of_leadership(leadership) for leadership in told(logs)[0].leaders] == ["s1 leads in term 2."]
+
+
+# -- terms between two leaders --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ahead", [0, 0.3, 1.5, 3])
+def test_a_term_counts_as_told_whose_candidates_clock_is_ahead(ahead: float) -> None:
+    logs = {
+        "s1": log(starts(0, 1), wins(2, 1, 2), gives_up(10, 1), follows(12, 1)),
+        "s2": log(starts(ahead, 2), misses(10.2 + ahead, 1), stands(10.2 + ahead, 2, 3), follows(11 + ahead, 2)),
+        "s3": log(starts(0, 3), misses(11, 1), wins(11, 3, 4)),
+    }
+    assert "14:00:10 UTC: nobody led for 1.0 s. s1, the previous leader, could not reach" in paragraphs(logs)
+
+
+@pytest.mark.parametrize("begins", [wins(2, 1, 5), stands(2, 1, 5)], ids=["its line is there", "its line is missing"])
+def test_of_terms_in_which_nobody_is_seen_to_stand_another_leader_may_be_one(begins: str) -> None:
+    pipelines = line(2.1, 'pipelining replication: peer="{Voter s2 10.0.0.2:8300}"')
+    logs = {
+        "s1": log(starts(0, 1), begins, pipelines, gives_up(10, 1)),
+        "s2": log(starts(0, 2), follows(2.1, 2, 1), misses(20, 1), wins(20, 2, 9)),
+        "s3": log(starts(0, 3), follows(2.1, 3, 1)),
+    }
+    said = paragraphs(logs)
+    assert "no leader is seen for 10.0 s; one of whom no line here tells may have led meanwhile." in said
+    assert "s1, which led before, could not reach" in said
+
+
+def test_terms_before_the_last_leader_do_not_count_where_that_one_is_only_seen_to_lead() -> None:
+    pipelines = line(7.1, 'pipelining replication: peer="{Voter s1 10.0.0.1:8300}"')
+    logs = {
+        "s1": log(
+            starts(0, 1), wins(1, 1, 2), gives_up(5, 1), follows(7.1, 1, 2), misses(21, 2), stands(21, 1, 6),
+            follows(22, 1), follows(24.1, 1, 3),
+        ),
+        "s2": log(starts(0, 2), follows(1.1, 2, 1), misses(7, 1), stands(7, 2, 5), pipelines, gives_up(20, 2)),
+        "s3": log(starts(0, 3), follows(1.1, 3, 1), follows(7.1, 3, 2), misses(24, 2), wins(24, 3, 7)),
+    }  # fmt: skip
+    assert "14:00:20 UTC: nobody led for 4.0 s. s2, the previous leader, could not reach" in paragraphs(logs)
+
+
+def test_without_stamps_a_leader_that_gave_up_did_leave_a_time_without_one() -> None:
+    stamped = log(starts(0, 1), wins(2, 1, 2), gives_up(10, 1), misses(11), wins(12, 1, 5))
+    said = paragraphs({"s1": re.sub(r"^\S+Z ", "", stamped, flags=re.MULTILINE)})
+    assert said.startswith("There was a time without a leader; no line shows when. s1, which led before, could not")
