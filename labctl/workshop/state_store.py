@@ -374,7 +374,6 @@ def _seed_name(lab: str) -> str:
 def _seed_in(text: str) -> bytes | None:
     """The secret or seed in a file's text; None where it is damaged."""
     try:
-        content = bytes.fromhex(text.strip())
+        return state_schema.secret(text.strip())
     except ValueError:
         return None
-    return content if len(content) == derived_secrets.SECRET_BYTES else None

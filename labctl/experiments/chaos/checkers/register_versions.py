@@ -102,19 +102,19 @@ class PlaceBounds:
         self, named: Iterable[tuple[int, Operation]], operations: Iterable[Operation], versions: Versions
     ) -> Iterator[tuple[int, Operation]]:
         """The place that each answer "it is another value by now" shows to be reached."""
-        ends = [(operation.end, place, operation) for place, operation in named]
-        # What is answered when another is asked may come after it, so begins come first.
-        moments = [(end, 1, number) for number, (end, _, _) in enumerate(ends)]
         refused = [operation for operation in operations if operation.outcome == "mismatch"]
-        moments += [(operation.begin, 0, number) for number, operation in enumerate(refused)]
-        moments += [(operation.end, 2, number) for number, operation in enumerate(refused)]
+        # What is answered when another is asked may come after it, so those that are asked come first.
+        asked, named_then, answered = range(3)
+        moments = [(operation.begin, asked, number) for number, operation in enumerate(refused)]
+        moments += [(operation.end, named_then, place) for place, operation in named]
+        moments += [(operation.end, answered, number) for number, operation in enumerate(refused)]
         top, tops = NOWHERE, {}
         for _, kind, number in sorted(moments):
-            if kind == 0:
+            if kind == asked:
                 tops[number] = top
                 continue
-            if kind == 1:
-                top = max(top, ends[number][1])
+            if kind == named_then:
+                top = max(top, number)
                 continue
             operation, reached = refused[number], tops[number]
             self._shown_before[operation] = reached
